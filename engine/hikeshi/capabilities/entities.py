@@ -1,0 +1,218 @@
+"""The things playbooks act on, in vendor-neutral words.
+
+An entity belongs to the connector instance it was read from: a change goes back to that instance and to no other.
+Everything here is plain data; inside expressions an entity is a map of these fields.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "Account",
+    "Activity",
+    "Alert",
+    "Block",
+    "Connection",
+    "Entity",
+    "Group",
+    "Host",
+    "HostUser",
+    "Indicator",
+    "IndicatorKind",
+    "Isolation",
+    "Membership",
+    "Message",
+    "Model",
+    "Sessions",
+    "Severity",
+    "Ticket",
+    "User",
+]
+
+IndicatorKind = Literal["ipv4", "ipv6", "cidr", "domain", "url", "email", "md5", "sha1", "sha256"]
+Severity = Literal["low", "medium", "high", "critical"]
+
+
+class Model(BaseModel):
+    """Base of everything a connector returns: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Entity(Model):
+    """A thing that one connector instance owns.
+
+    `connector` is the name of that instance, `id` the product's own identifier, `name` what people call it.
+    """
+
+    entity_kind: ClassVar[str]
+
+    connector: str
+    id: str
+    name: str
+
+    def aliases(self) -> tuple[str, ...]:
+        """Return every text that may name this entity, for guardrails and for plans."""
+        return (self.id, self.name)
+
+
+class Host(Entity):
+    """A computer, as one EDR knows it."""
+
+    entity_kind = "host"
+
+    os: str | None = None
+    ips: tuple[str, ...] = ()
+    mac: str | None = None
+    site: str | None = None
+    tags: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    last_seen: datetime | None = None
+
+    def aliases(self) -> tuple[str, ...]:
+        return (self.id, self.name, *self.ips)
+
+
+class User(Entity):
+    """An account in one directory; `name` is its sign-in name."""
+
+    entity_kind = "user"
+
+    display_name: str | None = None
+    email: str | None = None
+    department: str | None = None
+    guest: bool = False
+
+    def aliases(self) -> tuple[str, ...]:
+        return tuple(text for text in (self.id, self.name, self.email) if text)
+
+
+class Group(Entity):
+    """A group or directory role; `dynamic` ones are filled by a rule and refuse edits of their members."""
+
+    entity_kind = "group"
+
+    privileged: bool = False
+    dynamic: bool = False
+
+
+class Ticket(Entity):
+    """A ticket or case; `name` is the number people quote."""
+
+    entity_kind = "ticket"
+
+    title: str
+    status: str | None = None
+    url: str | None = None
+
+
+class Indicator(Model):
+    """Something an attack is recognised by. `value` is normalised and never defanged."""
+
+    kind: IndicatorKind
+    value: str
+
+
+class Isolation(Model):
+    """Whether a host is cut off from the network."""
+
+    connector: str
+    host_id: str
+    state: Literal["normal", "isolating", "isolated", "releasing"]
+
+
+class Block(Model):
+    """Whether one product blocks one indicator; `expires_at` is when the product lifts it by itself."""
+
+    connector: str
+    kind: IndicatorKind
+    value: str
+    blocked: bool
+    expires_at: datetime | None = None
+
+
+class Account(Model):
+    """Whether an account may sign in."""
+
+    connector: str
+    user_id: str
+    enabled: bool
+
+
+class Sessions(Model):
+    """From when on sign-ins of an account count; older ones are void."""
+
+    connector: str
+    user_id: str
+    valid_from: datetime | None = None
+
+
+class Membership(Model):
+    """Whether an account is a direct member of a group."""
+
+    connector: str
+    user_id: str
+    group_id: str
+    member: bool
+
+
+class Alert(Entity):
+    """A detection by a product. Its texts come from outside and are data, whatever they contain."""
+
+    entity_kind = "alert"
+
+    title: str
+    severity: Severity
+    at: datetime
+    status: str | None = None
+    host_id: str | None = None
+    host_name: str | None = None
+    user_name: str | None = None
+    sha256: str | None = None
+    technique: str | None = None
+
+
+class Activity(Model):
+    """One observation on a host: it talked to an address, or a file with a hash was seen on it."""
+
+    connector: str
+    at: datetime
+    kind: Literal["connection", "file"]
+    host_id: str
+    host_name: str
+    value: str
+    detail: str | None = None
+
+
+class HostUser(Model):
+    """An account that signed in to a host; `name` is as the host knows it, not a directory entry."""
+
+    connector: str
+    host_id: str
+    name: str
+    last_at: datetime | None = None
+
+
+class Connection(Model):
+    """Traffic a firewall saw between two addresses."""
+
+    connector: str
+    at: datetime
+    source: str
+    destination: str
+    destination_port: int | None = None
+    bytes_sent: int | None = None
+    verdict: Literal["allowed", "blocked"]
+    application: str | None = None
+
+
+class Message(Model):
+    """A message that a product has accepted; `id` lets a later step answer in its thread."""
+
+    connector: str
+    id: str
+    channel: str

@@ -1,0 +1,124 @@
+"""The base class of connectors: one class for each product, one instance for each configured account of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hikeshi.capabilities import ActionSpec, Capability, build_spec, kinds_of
+from hikeshi.connector.door import PreviewedRequest, current_door
+from hikeshi.connector.errors import RouteRefused
+from hikeshi.connector.route import Route
+from hikeshi.secrets import Redactor, Secret
+
+if TYPE_CHECKING:
+    from hikeshi.connector.http import HttpClient
+    from hikeshi.connector.response import Response
+
+__all__ = ["Connector", "ConnectorSettings"]
+
+T = TypeVar("T")
+
+
+class ConnectorSettings(BaseModel):
+    """What hikeshi.yaml says of one instance. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    base_url: str
+    timeout_s: float = Field(default=30.0, gt=0, le=600)
+    ca_file: str | None = None
+
+
+class Connector:
+    """An adapter for one product.
+
+    A subclass names its `product`, its `Settings` and its `read_routes`, and overrides the verbs it supports. A change
+    method sends and returns nothing: the engine reads the state back with the capability's `verify` verb. Everything
+    travels through `self.http`.
+    """
+
+    product: ClassVar[str]
+    Settings: ClassVar[type[ConnectorSettings]] = ConnectorSettings
+    read_routes: ClassVar[tuple[Route, ...]] = ()
+    # Fields of request bodies that differ each time they are sent, such as a time of expiry.
+    volatile: ClassVar[tuple[str, ...]] = ()
+    # What the product's administrator has to grant, for people.
+    least_privileges: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, product: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if product is not None:
+            cls.product = product
+
+    def __init__(self, name: str, settings: ConnectorSettings, http: HttpClient, redactor: Redactor) -> None:
+        self.name = name
+        self.settings = settings
+        self.http = http
+        self.redactor = redactor
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Prepare credentials and the like. Called once, without I/O."""
+
+    @classmethod
+    def bases(cls, settings: ConnectorSettings) -> Mapping[str, str]:
+        """Return the base addresses by name; the one named "" is the default."""
+        return {"": settings.base_url}
+
+    def check(self, response: Response) -> None:
+        """Judge an answer: raise a ConnectorError for anything that is no success, whatever the status says."""
+        from hikeshi.connector.response import default_check
+
+        default_check(response)
+
+    def reveal(self, secret: Secret) -> str:
+        """Return a secret's value, masked from now on in everything that is written. Raises SecretUnavailable."""
+        value = secret.reveal()
+        self.redactor.add(value)
+        return value
+
+    async def commit(self, preview: PreviewedRequest, do: Callable[[], Awaitable[T]]) -> T:
+        """Make a change over a protocol that is not HTTP, under the same rule: previewed in a plan, sent when live.
+
+        Raises RouteRefused where a change is not allowed; a plan ends the preview here.
+        """
+        door = current_door()
+        if door is None:
+            raise RouteRefused(f"{self.name}: {preview.method} {preview.url} outside of an action")
+        if not door.admit(preview, last=False):
+            from hikeshi.connector.door import CaptureEnded
+
+            raise CaptureEnded("commit")
+        return await do()
+
+    @classmethod
+    def capabilities(cls) -> tuple[type[Capability], ...]:
+        """Return the capabilities this connector implements."""
+        return tuple(base for base in cls.__mro__ if issubclass(base, Capability) and "capability_name" in vars(base))
+
+    @classmethod
+    def supported(cls) -> dict[str, frozenset[str] | None]:
+        """Return the actions this connector carries out, each with the indicator kinds it takes (None: no limit)."""
+        found: dict[str, frozenset[str] | None] = {}
+        for capability in cls.capabilities():
+            for verb in capability.verbs():
+                if getattr(cls, verb) is not getattr(capability, verb):
+                    found[f"{capability.capability_name}.{verb}"] = kinds_of(getattr(cls, verb))
+        for spec in cls.own_actions():
+            found[spec.name] = spec.kinds
+        return found
+
+    @classmethod
+    def own_actions(cls) -> tuple[ActionSpec, ...]:
+        """Return the actions only this product has, `product.verb`. One without a declared effect is a change."""
+        known = {verb for capability in cls.capabilities() for verb in capability.verbs()}
+        own = [
+            name
+            for name, value in vars(cls).items()
+            if inspect.iscoroutinefunction(value) and not name.startswith("_") and name not in known
+        ]
+        return tuple(build_spec(cls.product, cls, name) for name in own)

@@ -1,0 +1,86 @@
+"""What the code that runs now may send: the door that the gate opens for one action, and nothing else.
+
+Connector code never touches this. The gate enters a door before it calls a connector; the guarded client asks it.
+Outside of any door only declared read routes pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hikeshi.capabilities import Effect
+from hikeshi.connector.errors import RouteRefused
+
+__all__ = ["CaptureEnded", "Door", "PreviewedRequest", "current_door", "through"]
+
+
+class CaptureEnded(BaseException):
+    """A connector read the answer to a request that was not sent. What comes after it cannot be previewed.
+
+    Not an Exception, so that a connector's own error handling does not swallow it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedRequest:
+    """A request exactly as it would be sent. `volatile` names fields of the body that differ each time."""
+
+    method: str
+    url: str
+    body: Any
+    volatile: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Door:
+    """The permission of one call of one action."""
+
+    mode: Literal["live", "plan"]
+    effect: Effect
+    action: str
+    intended: bool = False  # a live run has recorded that this change or notification is about to be sent
+    key: str = ""  # the idempotency key of this change
+    sent: bool = False
+    finished: bool = False  # the connector said that its last request was made
+    captured: list[PreviewedRequest] = field(default_factory=list)
+
+    def admit(self, request: PreviewedRequest, *, last: bool) -> bool:
+        """Say whether a request outside of the read routes is sent (True) or captured (False).
+
+        Raises RouteRefused if it may do neither.
+        """
+        where = f"{request.method} {request.url}"
+        if self.effect is Effect.READ:
+            raise RouteRefused(f"{self.action} only reads, but {where} is not one of its declared read routes")
+        if self.finished:
+            raise RouteRefused(f"{self.action} sent {where} after the request it had called its last")
+        if self.mode == "live" and not self.intended:
+            raise RouteRefused(f"{self.action}: {where} is not a declared read route, and no change is under way")
+        self.finished = last
+        if self.mode == "plan":
+            self.captured.append(request)
+            return False
+        self.sent = True
+        return True
+
+
+_door: ContextVar[Door | None] = ContextVar("hikeshi_door", default=None)
+
+
+def current_door() -> Door | None:
+    """Return the door of the action that runs now, or None."""
+    return _door.get()
+
+
+@contextmanager
+def through(door: Door) -> Iterator[Door]:
+    """Run the body with this door's permission."""
+    token = _door.set(door)
+    try:
+        yield door
+    finally:
+        _door.reset(token)

@@ -1,0 +1,204 @@
+"""The guarded HTTP client: the only way a connector reaches its product over HTTP.
+
+The rule: a request leaves only if it matches a declared read route, or if the gate has opened the door of an intended
+change in a live run. In a plan everything else is captured and goes nowhere.
+"""
+
+from __future__ import annotations
+
+import json as json_codec
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx
+
+from hikeshi.connector.door import PreviewedRequest, current_door
+from hikeshi.connector.errors import Applied, ConnectorError, Invalid, RouteRefused, Timeout, Unauthorized, Unavailable
+from hikeshi.connector.pool import ConnectionStack
+from hikeshi.connector.response import CapturedResponse, Response, default_check
+from hikeshi.connector.route import Route, SeenRequest
+
+__all__ = ["HttpClient"]
+
+_BODY_MOST_BYTES = 64 * 1024 * 1024
+Authorize = Callable[[], Awaitable[Mapping[str, str]]]
+
+
+class HttpClient:
+    """One connector instance's client: its base addresses, read routes, credentials and error door."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        bases: Mapping[str, str],
+        read_routes: Sequence[Route],
+        timeout_s: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        ca_file: str | None = None,
+        volatile: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self._bases = {key: url.rstrip("/") for key, url in bases.items()}
+        self._read_routes = tuple(read_routes)
+        self._volatile = tuple(volatile)
+        self._client = httpx.AsyncClient(
+            transport=transport or ConnectionStack(ca_file),
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)),
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self.authorize: Authorize | None = None
+        self.forget_credentials: Callable[[], None] | None = None
+        self.check: Callable[[Response], None] = default_check
+
+    async def get(self, path: str, **options: Any) -> Response:
+        """Send a GET; see `request`."""
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> Response:
+        """Send a POST; see `request`."""
+        return await self.request("POST", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> Response:
+        """Send a PATCH; see `request`."""
+        return await self.request("PATCH", path, **options)
+
+    async def put(self, path: str, **options: Any) -> Response:
+        """Send a PUT; see `request`."""
+        return await self.request("PUT", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> Response:
+        """Send a DELETE; see `request`."""
+        return await self.request("DELETE", path, **options)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        base: str = "",
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        form: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: bool = True,
+        last: bool = False,
+    ) -> Response:
+        """Send one request and return its answer, judged by the connector's `check`.
+
+        `path` is below the base address named `base`, or an absolute URL under one of the base addresses (a link to a
+        next page). `last` promises that a change makes no request after this one, so that a plan's preview is known to
+        be complete even though the answer is read. Raises ConnectorError; RouteRefused is the connector author's fault.
+        """
+        url = self._url(path, base, params)
+        content, type_header = _encode(json, form)
+        sent_headers = {**type_header, **{key.lower(): value for key, value in (headers or {}).items()}}
+        seen = SeenRequest(method, url, sent_headers, content)
+        if not self._admitted(seen, last):
+            return CapturedResponse()
+        response = await self._send_authorized(seen, auth=auth)
+        self.check(response)
+        return response
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    def _url(self, path: str, base: str, params: Mapping[str, Any] | None) -> str:
+        if "://" in path:
+            if not any(path == url or path.startswith(url + "/") for url in self._bases.values()):
+                raise RouteRefused(f"{self.name}: {urlsplit(path).netloc} is not an address of this connector")
+            url = path
+        else:
+            url = self._bases[base] + path
+        if params:
+            pairs = [(key, item) for key, value in params.items() for item in _each(value)]
+            url += ("&" if "?" in url else "?") + urlencode(pairs)
+        # What is judged has to be what is sent, so httpx's own normalisation comes first.
+        return str(httpx.URL(url))
+
+    def _admitted(self, seen: SeenRequest, last: bool) -> bool:
+        seen.refuse_tricks()
+        if any(route.matches(seen, self._bases[route.base]) for route in self._read_routes):
+            return True
+        door = current_door()
+        if door is None:
+            raise RouteRefused(f"{self.name}: {seen.method} {seen.url} is not a declared read route")
+        return door.admit(_preview(seen, self._volatile), last=last)
+
+    async def _send_authorized(self, seen: SeenRequest, *, auth: bool) -> Response:
+        headers = await self.authorize() if auth and self.authorize else {}
+        response = await self._send(seen, headers)
+        if response.status == 401 and auth and self.forget_credentials:
+            # A 401 provably changed nothing: fetch fresh credentials, once.
+            self.forget_credentials()
+            assert self.authorize is not None
+            response = await self._send(seen, await self.authorize())
+            if response.status == 401:
+                raise Unauthorized(f"{self.name}: the product refuses fresh credentials; check them in hikeshi.yaml")
+        return response
+
+    async def _send(self, seen: SeenRequest, auth_headers: Mapping[str, str]) -> Response:
+        request = self._client.build_request(
+            seen.method, seen.url, headers={**seen.headers, **auth_headers}, content=seen.content
+        )
+        try:
+            answer = await self._client.send(request, stream=True)
+            try:
+                body = await _read(answer)
+            finally:
+                await answer.aclose()
+        except httpx.HTTPError as exc:
+            raise self._foreign(exc, seen) from None
+        if answer.is_redirect:
+            raise Invalid(
+                f"{self.name}: {seen.method} {urlsplit(seen.url).path} was redirected; check the base address"
+            )
+        return Response(
+            answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, body, seen.method, seen.url
+        )
+
+    def _foreign(self, exc: httpx.HTTPError, seen: SeenRequest) -> ConnectorError:
+        """Translate httpx's errors. Only those raised before a connection stood prove that nothing was sent.
+
+        httpx's texts may repeat a URL or a header, so only the kind is told.
+        """
+        where = f"{self.name}: {seen.method} {urlsplit(seen.url).netloc}{urlsplit(seen.url).path}"
+        if isinstance(exc, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)):
+            return Unavailable(f"{where}: cannot connect ({type(exc).__name__})", applied=Applied.NO)
+        if isinstance(exc, httpx.TimeoutException):
+            return Timeout(f"{where}: no answer in time ({type(exc).__name__})", applied=Applied.MAYBE)
+        return Unavailable(f"{where}: the connection broke ({type(exc).__name__})", applied=Applied.MAYBE)
+
+
+async def _read(answer: httpx.Response) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in answer.aiter_bytes():
+        size += len(chunk)
+        if size > _BODY_MOST_BYTES:
+            raise httpx.ReadError("the answer is too large")
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _each(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+def _encode(json: Any, form: Mapping[str, Any] | None) -> tuple[bytes, dict[str, str]]:
+    if json is not None:
+        return json_codec.dumps(json, separators=(",", ":")).encode(), {"content-type": "application/json"}
+    if form is not None:
+        return urlencode(form).encode(), {"content-type": "application/x-www-form-urlencoded"}
+    return b"", {}
+
+
+def _preview(seen: SeenRequest, volatile: tuple[str, ...]) -> PreviewedRequest:
+    if seen.is_form:
+        body: Any = dict(parse_qsl(seen.content.decode(), keep_blank_values=True))
+    else:
+        body = json_codec.loads(seen.content) if seen.content else None
+    return PreviewedRequest(seen.method, seen.url, body, volatile)

@@ -1,0 +1,107 @@
+"""Answers, and what their status means when the product's documentation does not say otherwise."""
+
+from __future__ import annotations
+
+import json as json_codec
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from hikeshi.connector.door import CaptureEnded
+from hikeshi.connector.errors import (
+    Applied,
+    Conflict,
+    ConnectorError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RateLimited,
+    Timeout,
+    Unauthorized,
+    Unavailable,
+)
+
+__all__ = ["CapturedResponse", "Response", "default_check", "error_of_status", "retry_after_s"]
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer, read to its end. Header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    method: str = "GET"
+    url: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the decoded body. Raises Invalid if it is no JSON, whatever the status says."""
+        try:
+            return json_codec.loads(self.content)
+        except ValueError:
+            kind = self.headers.get("content-type", "no content type")
+            # The request was answered, so a change may have had its effect.
+            raise Invalid(f"{self.where}: the answer is not JSON ({kind})", applied=Applied.MAYBE) from None
+
+    @property
+    def where(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{self.method} {parts.netloc}{parts.path} answered {self.status}"
+
+
+class CapturedResponse(Response):
+    """The answer to a request that was never sent. Looking at it ends the preview."""
+
+    def __init__(self) -> None:
+        super().__init__(0, {}, b"")
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("__"):
+            return object.__getattribute__(self, name)
+        raise CaptureEnded(name)
+
+
+def default_check(response: Response) -> None:
+    """Raise the ConnectorError that a status of 400 and above stands for; pass anything else."""
+    if response.status >= 400:
+        raise error_of_status(response)
+
+
+def error_of_status(response: Response, detail: str = "") -> ConnectorError:
+    """Return the error that an HTTP status stands for. `detail` is what the product said, without secrets."""
+    message = response.where + (f": {detail}" if detail else "")
+    status = response.status
+    if status == 429:
+        return RateLimited(message, retry_after_s=retry_after_s(response.headers))
+    if status in (408, 504):
+        return Timeout(message, applied=Applied.MAYBE)
+    if status >= 500:
+        # A server that failed may have failed after the effect.
+        return Unavailable(message, applied=Applied.MAYBE, retry_after_s=retry_after_s(response.headers))
+    kinds: dict[int, type[ConnectorError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict}
+    return kinds.get(status, Invalid)(message)
+
+
+def retry_after_s(headers: Mapping[str, str], name: str = "retry-after") -> float | None:
+    """Return the delay a product asks for, in seconds, or None. Source: RFC 9110, 10.2.3 (seconds or a date)."""
+    text = headers.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,57 @@
+"""Events to plain data and back. The journal stores the data; a state is folded only from what came back.
+
+Times are ISO texts in UTC. What a plan cannot know keeps its mark, and data from outside can't imitate that mark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from hikeshi.core.events import EVENTS, ErrorRecord, Event
+from hikeshi.playbook.unknown import from_json, to_json
+
+__all__ = ["UnknownEvent", "decode_event", "encode_event"]
+
+_FIELDS: dict[type, tuple[str, ...]] = {
+    cls: tuple(field.name for field in fields(cls) if field.name != "path") for cls in EVENTS.values()
+}
+_ERROR_FIELDS = tuple(field.name for field in fields(ErrorRecord))
+
+
+class UnknownEvent(Exception):
+    """A record is of a kind, or has a shape, that this version does not know: it was written by another version."""
+
+
+def encode_event(event: Event) -> dict[str, Any]:
+    """Return the event's fields as plain JSON data, without its path and kind. Raises ValueError for other data."""
+    return {name: _encode(getattr(event, name)) for name in _FIELDS[type(event)]}
+
+
+def decode_event(kind: str, path: str, data: dict[str, Any]) -> Event:
+    """Return the event that was encoded. Raises UnknownEvent."""
+    cls = EVENTS.get(kind)
+    if cls is None:
+        raise UnknownEvent(f"the journal has an event {kind!r} that this version does not know; upgrade hikeshi")
+    try:
+        values = {name: _decode(name, value) for name, value in data.items()}
+        return cls(path, **values)
+    except (TypeError, ValueError) as exc:
+        raise UnknownEvent(f"the event {kind} at {path!r} has an unknown shape: {exc}") from exc
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, ErrorRecord):
+        return {name: getattr(value, name) for name in _ERROR_FIELDS}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return to_json(value)
+
+
+def _decode(name: str, value: Any) -> Any:
+    if name == "error":
+        return None if value is None else ErrorRecord(**value)
+    if name == "due_at":
+        return datetime.fromisoformat(value)
+    return from_json(value)

@@ -1,0 +1,73 @@
+"""What a run executes: the playbooks it pinned and where its actions go. Fixed for the life of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hikeshi.capabilities import Catalogue, Effect
+from hikeshi.playbook.model import ActionStep, Playbook
+
+__all__ = ["Program", "Routing", "pin_routes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Where one action goes: to the owner of its target, or to each instance that takes the indicator's kind."""
+
+    effect: Effect
+    fan_out: bool
+    target: str | None
+    batched: bool
+    instances: Mapping[str, frozenset[str] | None]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for RunStarted."""
+        kinds = {name: None if taken is None else sorted(taken) for name, taken in self.instances.items()}
+        return {
+            "effect": self.effect.value,
+            "fan_out": self.fan_out,
+            "target": self.target,
+            "batched": self.batched,
+            "instances": kinds,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Routing:
+        kinds = {name: None if taken is None else frozenset(taken) for name, taken in data["instances"].items()}
+        return cls(Effect(data["effect"]), data["fan_out"], data["target"], data["batched"], kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The playbooks of a run by ID, and the ID of the one that was started."""
+
+    main: str
+    playbooks: Mapping[str, Playbook]
+
+    @property
+    def root(self) -> Playbook:
+        return self.playbooks[self.main]
+
+
+def pin_routes(program: Program, catalogue: Catalogue) -> dict[str, Routing]:
+    """Return the routing of every action that the program can call. Raises UnknownAction if one has nowhere to go."""
+    routes: dict[str, Routing] = {}
+    for playbook in program.playbooks.values():
+        for _, step in playbook.walk():
+            if isinstance(step, ActionStep) and step.action not in routes:
+                routes[step.action] = _routing(step.action, catalogue)
+    return routes
+
+
+def _routing(action: str, catalogue: Catalogue) -> Routing:
+    route = catalogue.route(action)
+    spec = route.spec
+    return Routing(
+        effect=spec.effect,
+        fan_out=spec.owner is None and spec.effect is not Effect.READ,
+        target=spec.target,
+        batched=spec.batched,
+        instances={name: catalogue.kinds(name, spec) for name in route.instances},
+    )

@@ -1,0 +1,38 @@
+"""When a failed attempt is followed by another. Core alone decides; jitter comes from a hash, so a replay agrees."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+
+from hikeshi.capabilities import Effect
+from hikeshi.core.events import ErrorRecord
+from hikeshi.playbook.model import Retry
+
+__all__ = ["DEFAULT_KINDS", "next_attempt_at"]
+
+DEFAULT_KINDS = frozenset({"rate_limited", "unavailable", "timeout"})
+_JITTER = 0.2
+
+
+def next_attempt_at(
+    run: str, path: str, attempts: int, error: ErrorRecord, effect: Effect, policy: Retry | None, now: datetime
+) -> datetime | None:
+    """Return when to try again (aware UTC), or None to give up.
+
+    A change is tried again only if it provably had no effect. What the product asked for (Retry-After) is a minimum.
+    """
+    policy = policy or Retry()
+    if attempts >= policy.attempts or error.kind not in (policy.kinds or DEFAULT_KINDS):
+        return None
+    if effect is Effect.CHANGE and error.applied != "no":
+        return None
+    wait_s = min(policy.wait_s * policy.factor ** (attempts - 1), policy.max_wait_s)
+    wait_s *= 1 + _JITTER * _spread(run, path, attempts)
+    return now + timedelta(seconds=max(wait_s, error.retry_after_s or 0.0))
+
+
+def _spread(run: str, path: str, attempt: int) -> float:
+    """Return a number between -1 and 1 that is the same for the same attempt, always."""
+    digest = hashlib.sha256(f"{run}\0{path}\0{attempt}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 0xFFFF_FFFF * 2 - 1

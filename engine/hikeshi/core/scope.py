@@ -1,0 +1,182 @@
+"""What an expression in a step can see. Names are looked up one by one; nothing is built that grows with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from hikeshi.core.outputs import error_of, has_output, output_of
+from hikeshi.core.settle import child_path
+from hikeshi.core.state import Frame, Node, RunState
+from hikeshi.playbook.unknown import Unknown
+
+__all__ = ["frame_scope", "scope_of"]
+
+_ROLES = ("on_error", "on_failure", "finally")
+
+
+def scope_of(state: RunState, node: Node) -> dict[str, Any]:
+    """Return the names that a step's expressions may use."""
+    scope = frame_scope(state, node.frame, node)
+    for above in _inside_out(node):
+        if above.has_item and above.group is not None and above.group.is_loop:
+            scope.setdefault(getattr(above.step, "loop").name, above.item)  # noqa: B009 - loops have it
+        if above.siblings is not None and above.siblings.role == "on_error" and "error" not in scope:
+            assert above.siblings.owner is not None
+            scope["error"] = _handled_error(state, above.siblings.owner)
+    return scope
+
+
+def frame_scope(state: RunState, frame: Frame, node: Node | None = None) -> dict[str, Any]:
+    """Return the names that a playbook's own expressions may use, such as its outputs."""
+    return {
+        "inputs": frame.inputs,
+        "vars": _Variables(frame, node),
+        "steps": _Steps(state, frame, node),
+        "status": _Statuses(state, frame, node),
+        "errors": _Errors(state, frame, node),
+        "run": _about_run(state),
+        "now": _unless_planned(state, "datetime", None if state.now is None else _text(state.now)),
+    }
+
+
+def _about_run(state: RunState) -> dict[str, Any]:
+    started = None if state.started_at is None else _text(state.started_at)
+    return {
+        "id": _unless_planned(state, "string", state.run),
+        "started_at": _unless_planned(state, "datetime", started),
+        "actor": state.actor,
+    }
+
+
+def _text(at: Any) -> str:
+    return str(at.isoformat().replace("+00:00", "Z"))
+
+
+def _unless_planned(state: RunState, shape: str, value: Any) -> Any:
+    """Return the value, but in a plan: it will be another one when the plan is carried out."""
+    return Unknown(shape, "it is only known when the run is live") if state.mode == "plan" else value
+
+
+def _handled_error(state: RunState, owner: Node) -> Any:
+    if state.mode == "plan" and owner.error is None:
+        return Unknown("error", "the step has not failed")
+    return error_of(owner)
+
+
+def _inside_out(node: Node) -> Iterator[Node]:
+    """Give a node and what it is inside of, as far as its own playbook."""
+    at: Node | None = node
+    while at is not None and at.frame is node.frame:
+        yield at
+        at = at.parent
+
+
+class _Names:
+    """Looks steps up by ID, as seen from a step, or from the playbook itself."""
+
+    def __init__(self, state: RunState, frame: Frame, node: Node | None) -> None:
+        self._state = state
+        self._frame = frame
+        self._from = list(_inside_out(node)) if node is not None else []
+
+    def names(self) -> Iterable[str]:
+        return self._frame.playbook.chains
+
+    def node(self, name: str) -> Node:
+        """Return the node of a step ID. Raises KeyError if there is none, or it was not reached."""
+        chain = self._frame.playbook.chains[name]
+        prefix, rest = self._common(chain)
+        return self._state.nodes[_join(prefix, rest)]
+
+    def _common(self, chain: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """Return the path of the innermost node that both are inside of, and the keys from there.
+
+        So a step in a loop sees its own item's steps.
+        """
+        for above in self._from:
+            keys = _keys_of(above)
+            if above.children is not None and chain[: len(keys)] == keys and len(chain) > len(keys):
+                return above.path, chain[len(keys) :]
+        return self._frame.path, chain
+
+    def is_maybe(self, node: Node) -> bool:
+        """Say whether a plan cannot know that a step ran, as seen from here."""
+        around = set(map(id, self._from))
+        at: Node | None = node
+        while at is not None and id(at) not in around and at.frame is node.frame:
+            if at.own_maybe:
+                return True
+            at = at.parent
+        return False
+
+
+class _Steps(_Names):
+    def get(self, name: str) -> Any:
+        node = self.node(name)
+        if not has_output(node):
+            raise KeyError(name)
+        if self.is_maybe(node):
+            return Unknown("output", f"the step {name!r} may be skipped")
+        return output_of(node)
+
+
+class _Statuses(_Names):
+    def get(self, name: str) -> Any:
+        node = self.node(name)
+        if self._state.mode == "plan" and (self.is_maybe(node) or node.plan is not None):
+            return Unknown("string", f"the step {name!r} was only planned")
+        return node.status.value
+
+
+class _Errors(_Names):
+    def get(self, name: str) -> Any:
+        node = self.node(name)
+        if self._state.mode == "plan" and (self.is_maybe(node) or node.plan is not None):
+            return Unknown("error", f"the step {name!r} was only planned")
+        return error_of(node)
+
+
+class _Variables:
+    """Variables: those of the innermost item first, then of the playbook."""
+
+    def __init__(self, frame: Frame, node: Node | None) -> None:
+        self._frame = frame
+        self._maps: list[Mapping[str, Any]] = [
+            above.vars for above in (_inside_out(node) if node is not None else ()) if above.vars is not None
+        ]
+        self._maps.append(frame.vars)
+
+    def get(self, name: str) -> Any:
+        for values in self._maps:
+            if name in values:
+                return values[name]
+        raise KeyError(name)
+
+    def names(self) -> Iterable[str]:
+        return {name for values in self._maps for name in values}
+
+
+def _keys_of(node: Node) -> tuple[str, ...]:
+    """Return the keys from the playbook's root to a node's step; items of loops count as their step."""
+    keys: list[str] = []
+    at: Node | None = node
+    while at is not None and at.frame is node.frame:
+        if at.group is None:
+            keys.append(at.step.key)
+            assert at.siblings is not None
+            if at.siblings.role in _ROLES:
+                keys.append(at.siblings.role)
+        at = at.parent
+    return tuple(reversed(keys))
+
+
+def _join(prefix: str, keys: tuple[str, ...]) -> str:
+    path, role = prefix, ""
+    for key in keys:
+        if key in _ROLES:
+            role = key
+            continue
+        path = child_path(path, role or "block", key)  # type: ignore[arg-type]  # one of the roles, just compared
+        role = ""
+    return path

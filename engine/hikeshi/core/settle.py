@@ -1,0 +1,223 @@
+"""What follows when a step has ended: who becomes ready, who is blocked, which block, loop or playbook ends with it.
+
+The rule: nothing in here recurses along the graph. Ended nodes go into a queue, and `settle` empties it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from hikeshi.capabilities import Effect
+from hikeshi.core.state import Frame, ListRun, Node, RunState, Todo
+from hikeshi.core.status import StepStatus, check_move
+from hikeshi.playbook.model import Playbook, StepList
+
+__all__ = ["begin_body", "begin_list", "child_path", "end", "enter_frame", "settle", "start_parts"]
+
+Role = Literal["body", "block", "on_error", "on_failure", "finally"]
+_UNSUCCESSFUL = frozenset({StepStatus.FAILED, StepStatus.BLOCKED, StepStatus.CANCELLED})
+
+
+def child_path(prefix: str, role: Role, key: str) -> str:
+    """Return the path of a step from the path its list belongs to."""
+    if role in ("on_error", "on_failure", "finally") and not key.startswith(f"{role}["):
+        key = f"{role}.{key}"
+    return f"{prefix}.{key}" if prefix else key
+
+
+def enter_frame(state: RunState, path: str, playbook: Playbook, inputs: dict[str, Any], owner: Node | None) -> Frame:
+    """Begin a playbook."""
+    frame = Frame(path, playbook, inputs, owner)
+    if owner is not None:
+        owner.inner = frame
+    if playbook.vars:
+        state.todo[Todo.VARIABLES, path] = None
+    else:
+        begin_body(state, frame)
+    return frame
+
+
+def begin_body(state: RunState, frame: Frame) -> None:
+    """Begin a playbook's steps, once its variables are known."""
+    frame.body = begin_list(state, "body", frame.playbook.steps, frame, None)
+
+
+def begin_list(state: RunState, role: Role, steps: StepList, frame: Frame, owner: Node | None) -> ListRun:
+    """Create the nodes of a list; those that wait for nothing are to be decided next."""
+    prefix = owner.path if owner is not None else frame.path
+    above = owner if owner is not None else frame.owner
+    maybe = above is not None and above.maybe
+    # A plan shows what a failure would set off, and can't know whether there will be one.
+    if state.mode == "plan" and role in ("on_error", "on_failure"):
+        maybe = True
+    run = ListRun(role, steps, frame, owner, left=len(steps), maybe=maybe)
+    for step in steps:
+        node = Node(child_path(prefix, role, step.key), step, frame, siblings=run, maybe=maybe)
+        node.needs_left = len(step.after)
+        run.nodes[step.key] = node
+        state.nodes[node.path] = node
+        if node.needs_left == 0:
+            state.todo[Todo.START, node.path] = None
+    return run
+
+
+def start_parts(state: RunState, loop: Node) -> None:
+    """Begin as many further items of a loop as may run at once; end the loop if none is left."""
+    declared = _loop_of(loop)
+    items = loop.items
+    assert items is not None
+    running = len(loop.parts) - _settled_parts(loop)
+    stopped = declared.stop_after is not None and loop.parts_failed >= declared.stop_after
+    while running < declared.concurrency and len(loop.parts) < len(items) and not stopped:
+        index = len(loop.parts)
+        part = Node(f"{loop.path}[{index}]", loop.step, loop.frame, group=loop, maybe=loop.maybe)
+        part.item, part.has_item, part.vars = items[index], True, {}
+        state.nodes[part.path] = part
+        loop.parts.append(part)
+        state.todo[Todo.START, part.path] = None
+        running += 1
+    if running == 0:
+        _end_group(state, loop)
+
+
+def _settled_parts(loop: Node) -> int:
+    assert loop.items is not None
+    return len(loop.items) - loop.parts_left
+
+
+def _loop_of(node: Node) -> Any:
+    return getattr(node.step, "loop")  # noqa: B009 - every step that can be a loop has it
+
+
+def end(state: RunState, node: Node, status: StepStatus) -> None:
+    """Give a node its last status. Its handler runs before anything that needs it goes on."""
+    check_move(node.path, node.status, status)
+    node.status = status
+    state.unknown.discard(node.path)
+    if status is StepStatus.FAILED:
+        _note_own_failure(state, node)
+    if _has_handler(node) and (status is StepStatus.FAILED or state.mode == "plan"):
+        state.todo[Todo.HANDLER, node.path] = None
+    else:
+        state.settling.append(node)
+
+
+def _note_own_failure(state: RunState, node: Node) -> None:
+    if node.error is None:
+        return  # a container: what failed inside it is on the list already
+    state.failures.append(node.path)
+    routing = state.routes.get(getattr(node.step, "action", ""))
+    # People who were not told do not stop a containment.
+    node.blocks = node.blocks or routing is None or routing.effect is not Effect.NOTIFY
+
+
+def _has_handler(node: Node) -> bool:
+    return node.group is None and node.step.on_error is not None and node.step.on_error.steps is not None
+
+
+def settle(state: RunState) -> None:
+    """Let everything follow that follows from the nodes that ended."""
+    while state.settling:
+        node = state.settling.popleft()
+        node.settled = True
+        continued = node.group is None and node.step.on_error is not None and node.step.on_error.then_continue
+        if continued or node.status not in _UNSUCCESSFUL:
+            node.blocks = False
+        failed = node.status in _UNSUCCESSFUL and not continued
+        if node.group is not None:
+            _settle_part(state, node.group, node, failed)
+        else:
+            assert node.siblings is not None
+            _settle_child(state, node.siblings, node, failed)
+
+
+def _settle_part(state: RunState, group: Node, part: Node, failed: bool) -> None:
+    group.parts_left -= 1
+    group.parts_failed += failed
+    group.blocks = group.blocks or part.blocks
+    if group.is_loop:
+        start_parts(state, group)
+    elif group.parts_left == 0:
+        _end_group(state, group)
+
+
+def _end_group(state: RunState, group: Node) -> None:
+    total = len(group.items) if group.items is not None else len(group.parts)
+    if group.is_loop:
+        failed = _loop_of(group).max_failures.exceeded_by(group.parts_failed, total)
+    else:
+        failed = group.parts_failed > 0
+    group.blocks = group.blocks and failed
+    end(state, group, StepStatus.FAILED if failed else StepStatus.SUCCEEDED)
+
+
+def _settle_child(state: RunState, siblings: ListRun, node: Node, failed: bool) -> None:
+    siblings.failed = siblings.failed or failed
+    siblings.blocks = siblings.blocks or node.blocks
+    for key in siblings.steps.dependents[node.step.key]:
+        _one_need_less(state, siblings.nodes[key], node)
+    siblings.left -= 1
+    if failed:
+        _failure_escapes(state, siblings)
+    if siblings.left == 0:
+        _list_ended(state, siblings)
+
+
+def _one_need_less(state: RunState, waiting: Node, ended: Node) -> None:
+    if waiting.status is not StepStatus.WAITING:
+        return
+    if ended.blocks:
+        waiting.status, waiting.blocks = StepStatus.BLOCKED, True
+        waiting.reason = f"needs {ended.step.label!r}, which {ended.status}"
+        state.settling.append(waiting)
+        return
+    waiting.needs_left -= 1
+    if waiting.needs_left == 0:
+        state.todo[Todo.START, waiting.path] = None
+
+
+def _failure_escapes(state: RunState, siblings: ListRun) -> None:
+    """Carry a failure that nothing continued upwards, and begin `on_failure` where it reaches a playbook."""
+    at: ListRun | None = siblings
+    while at is not None and at.role in ("body", "block"):
+        if at.role == "body":
+            _failure_reaches(state, at.frame)
+        node = at.owner if at.role == "block" else at.frame.owner
+        if node is None or node.group is not None:
+            return  # a loop decides at its end whether it has failed
+        if node.step.on_error is not None and node.step.on_error.then_continue:
+            return
+        at = node.siblings
+
+
+def _failure_reaches(state: RunState, frame: Frame) -> None:
+    if state.mode == "live" and not frame.failure_seen and len(frame.playbook.on_failure):
+        state.todo[Todo.ON_FAILURE, frame.path] = None
+    frame.failure_seen = True
+
+
+def _list_ended(state: RunState, ended: ListRun) -> None:
+    if ended.role == "block":
+        assert ended.owner is not None
+        ended.owner.blocks = ended.blocks
+        end(state, ended.owner, StepStatus.FAILED if ended.failed else StepStatus.SUCCEEDED)
+    elif ended.role == "on_error":
+        assert ended.owner is not None
+        state.settling.append(ended.owner)
+    elif ended.role == "finally":
+        state.todo[Todo.OUTPUTS, ended.frame.path] = None
+    else:
+        ended.frame.body_ended = ended.frame.body_ended or ended.role == "body"
+        _frame_goes_on(state, ended.frame)
+
+
+def _frame_goes_on(state: RunState, frame: Frame) -> None:
+    """Begin what comes after a playbook's steps, once they and its `on_failure` are over."""
+    if not frame.body_ended:
+        return
+    playbook = frame.playbook
+    if state.mode == "plan" and len(playbook.on_failure) and frame.on_failure is None:
+        state.todo[Todo.ON_FAILURE, frame.path] = None
+    if (Todo.ON_FAILURE, frame.path) in state.todo or (frame.on_failure is not None and frame.on_failure.left):
+        return
+    state.todo[Todo.FINALLY if len(playbook.finally_) else Todo.OUTPUTS, frame.path] = None

@@ -1,0 +1,170 @@
+"""The state of a run: a tree of nodes that grows as the run goes on, folded from events.
+
+A node is created when its list begins, never for a step that is not reached, and each event touches only the nodes
+near its path. So the work for one event does not depend on the size of the graph.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from hikeshi.core.commands import Command, Intent
+from hikeshi.core.events import ActionPlanned, ErrorRecord
+from hikeshi.core.program import Program, Routing
+from hikeshi.core.status import RunStatus, StepStatus
+from hikeshi.playbook.model import Playbook, Step, StepList
+
+__all__ = ["Frame", "ListRun", "Node", "RunState", "Todo"]
+
+
+class Todo(StrEnum):
+    """What a path needs decided next."""
+
+    VARIABLES = "variables"
+    START = "start"
+    RETRY = "retry"
+    HANDLER = "handler"
+    ON_FAILURE = "on_failure"
+    FINALLY = "finally"
+    OUTPUTS = "outputs"
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One step, one item of a loop, or one instance that an action goes to."""
+
+    path: str
+    step: Step
+    frame: Frame
+    siblings: ListRun | None = None  # the list it stands in, or
+    group: Node | None = None  # the loop or fan-out it is a part of
+    item: Any = None
+    has_item: bool = False
+    is_loop: bool = False
+    status: StepStatus = StepStatus.WAITING
+    maybe: bool = False  # a plan cannot know whether it would run
+    own_maybe: bool = False  # ... because of its own condition
+    settled: bool = False  # ended, its handler included
+    blocks: bool = False  # what needs it does not run
+    needs_left: int = 0
+    attempts: int = 0
+    output: Any = None
+    error: ErrorRecord | None = None
+    reason: str | None = None
+    action: str | None = None
+    at: tuple[str, ...] = ()  # the instances its action may go to
+    arguments: dict[str, Any] | None = None
+    already: bool = False
+    possibly_repeated: bool = False
+    intent: Intent | None = None
+    plan: ActionPlanned | None = None
+    vars: dict[str, Any] | None = None  # of one item of a loop
+    children: ListRun | None = None  # of a block
+    handler: ListRun | None = None
+    inner: Frame | None = None  # of a playbook step
+    items: list[Any] | None = None  # of a loop
+    parts: list[Node] = field(default_factory=list)  # of a loop or fan-out, in order
+    parts_left: int = 0
+    parts_failed: int = 0
+
+    @property
+    def parent(self) -> Node | None:
+        """Return the node this one is inside of, or None at the top of the run."""
+        if self.group is not None:
+            return self.group
+        assert self.siblings is not None
+        return self.siblings.owner or self.frame.owner
+
+
+@dataclass(slots=True, eq=False)
+class ListRun:
+    """One list of steps under way. `owner` is the step it belongs to, None for a playbook's own lists."""
+
+    role: Literal["body", "block", "on_error", "on_failure", "finally"]
+    steps: StepList
+    frame: Frame
+    owner: Node | None
+    nodes: dict[str, Node] = field(default_factory=dict)
+    left: int = 0
+    failed: bool = False
+    blocks: bool = False
+    maybe: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One playbook under way: the run's own, or one that a step runs."""
+
+    path: str
+    playbook: Playbook
+    inputs: dict[str, Any]
+    owner: Node | None
+    vars: dict[str, Any] = field(default_factory=dict)
+    body: ListRun | None = None
+    on_failure: ListRun | None = None
+    finally_: ListRun | None = None
+    body_ended: bool = False
+    failure_seen: bool = False
+    stopped: Literal["succeeded", "failed"] | None = None
+    stop_message: Any = None
+    maybe_stopped: bool = False
+
+    @property
+    def failed(self) -> bool:
+        lists = (self.body, self.on_failure, self.finally_)
+        return self.stopped == "failed" or any(steps is not None and steps.failed for steps in lists)
+
+    @property
+    def blocks(self) -> bool:
+        lists = (self.body, self.on_failure, self.finally_)
+        return self.stopped == "failed" or any(steps is not None and steps.blocks for steps in lists)
+
+
+@dataclass(slots=True, eq=False)
+class RunState:
+    """Everything that is known of a run. Only `evolve` changes it."""
+
+    run: str
+    program: Program
+    seq: int = 0
+    now: datetime | None = None
+    started_at: datetime | None = None
+    actor: str = ""
+    owner: str = ""
+    mode: Literal["live", "plan"] = "live"
+    routes: dict[str, Routing] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    root: Frame | None = None
+    todo: dict[tuple[Todo, str], None] = field(default_factory=dict)  # in order, each once
+    owed: dict[str, Command] = field(default_factory=dict)
+    fresh: list[Command] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
+    finished: Literal["succeeded", "failed", "cancelled"] | None = None
+    outputs: dict[str, Any] = field(default_factory=dict)
+    error: ErrorRecord | None = None
+    settling: deque[Node] = field(default_factory=deque)
+
+    def owe(self, command: Command) -> None:
+        """Note a command that is to be carried out."""
+        self.owed[command.path] = command
+        self.fresh.append(command)
+
+    def take_fresh(self) -> list[Command]:
+        """Return the commands that became owed since the last call, so that nobody has to look through all of them."""
+        fresh, self.fresh = self.fresh, []
+        return fresh
+
+    @property
+    def status(self) -> RunStatus:
+        if self.finished is not None:
+            return RunStatus(self.finished)
+        if self.root is None:
+            return RunStatus.PENDING
+        if self.unknown and not self.owed and not self.todo:
+            return RunStatus.WAITING
+        return RunStatus.RUNNING

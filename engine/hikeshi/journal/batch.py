@@ -1,0 +1,135 @@
+"""A group of appends in one transaction: all that fit are committed together, each of the others fails alone."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hikeshi.journal.chain import genesis_hash, next_hash
+from hikeshi.journal.database import checkpoint
+from hikeshi.journal.errors import JournalBroken, JournalError, ProjectionFailed, SequenceConflict
+from hikeshi.journal.failure import comes_from_outside, journal_error
+from hikeshi.journal.file import JournalFile
+from hikeshi.journal.projection import Projections
+from hikeshi.journal.record import Record
+from hikeshi.journal.statements import statements
+
+_CHECKPOINT_BYTES: Final = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Records that become part of a run together or not at all."""
+
+    run: str
+    expected_seq: int
+    records: Sequence[Record]
+
+
+class BatchWriter:
+    """Writes batches of appends through one connection. Its owner calls it from one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, file: JournalFile, projections: Projections) -> None:
+        self._connection = connection
+        self._file = file
+        self._projections = projections
+        self._where = str(file.path)
+        self._opened = file.identity()
+        self._bytes_since_checkpoint = 0
+        named = statements()
+        self._head_of_run = named["head_of_run"]
+        self._insert_record = named["insert_record"]
+        self._move_head = named["move_head"]
+
+    def write(self, appends: Sequence[Append]) -> list[JournalError | None]:
+        """Commit the appends. Return, for each, None once it is durable, or why it was not written."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._projections.prepare(self._connection, self._where)
+            outcomes = [self._attempt(append) for append in appends]
+            self._file.check_in_place(self._opened)
+            self._connection.execute("COMMIT")
+            self._file.check_in_place(self._opened)  # nobody is told "durable" of a file that went in between
+        except Exception as exc:  # noqa: BLE001  whatever it was, each waiting caller has to hear of it
+            self._roll_back()
+            # An error for each caller: raised in several tasks, one instance would collect all their tracebacks.
+            return [journal_error(exc, "write the journal", self._where) for _ in appends]
+        return outcomes
+
+    def tidy(self) -> None:
+        """Keep the write-ahead log short. Nobody waits for this, and it may fail: the log stays valid."""
+        if self._bytes_since_checkpoint < _CHECKPOINT_BYTES:
+            return
+        self._bytes_since_checkpoint = 0
+        try:
+            checkpoint(self._connection)
+        except sqlite3.Error:
+            return  # the next batch that is large enough tries again
+
+    def refill(self, *, only_if_stale: bool = False) -> int:
+        """Fill the projections anew. Return the number of records. Raises JournalError and changes nothing then."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            if only_if_stale and self._projections.are_current(self._connection):
+                return 0  # another process, that waited for the lock before us, has done it
+            count = self._projections.refill(self._connection, self._where)
+            self._connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as exc:
+            raise journal_error(exc, "rebuild the projections", self._where) from exc
+        finally:
+            self._roll_back()
+        self._bytes_since_checkpoint = _CHECKPOINT_BYTES
+        return count
+
+    def close(self) -> None:
+        """Close the connection; the last one of all copies the log into the database and removes it."""
+        self._connection.close()
+
+    def _attempt(self, append: Append) -> JournalError | None:
+        last_seq, previous = self._head(append.run)
+        if last_seq != append.expected_seq - 1:
+            return SequenceConflict(append.run, append.expected_seq, last_seq, self._where)
+        self._connection.execute("SAVEPOINT one")
+        try:
+            self._insert(append, previous)
+        except (sqlite3.Error, ProjectionFailed) as exc:
+            if isinstance(exc, sqlite3.Error) and comes_from_outside(exc):
+                raise
+            self._connection.execute("ROLLBACK TO one")
+            self._connection.execute("RELEASE one")
+            return self._refusal(exc, append)
+        self._connection.execute("RELEASE one")
+        return None
+
+    def _head(self, run: str) -> tuple[int, bytes]:
+        head: tuple[int, bytes] | None = self._connection.execute(self._head_of_run, (run,)).fetchone()
+        return head or (0, genesis_hash(run))
+
+    def _insert(self, append: Append, previous: bytes) -> None:
+        rows = []
+        for record in append.records:
+            previous = next_hash(previous, record.encoded)
+            rows.append((append.run, record.seq, record.encoded, previous))
+            self._bytes_since_checkpoint += len(record.encoded)
+        self._connection.executemany(self._insert_record, rows)
+        self._connection.execute(self._move_head, (append.run, append.records[-1].seq, previous))
+        if self._projections:
+            for record in append.records:
+                self._projections.apply(self._connection, record)
+
+    def _refusal(self, exc: Exception, append: Append) -> JournalError:
+        if isinstance(exc, sqlite3.IntegrityError):
+            return JournalBroken(
+                f"Run {append.run} has records after the one it is said to end with",
+                self._where,
+                "Somebody changed the file by other means: verify the journal",
+            )
+        return journal_error(exc, "write the journal", self._where)
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            # SQLite rolls back by itself after the errors that leave it unable to.
+            return

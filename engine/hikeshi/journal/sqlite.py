@@ -1,0 +1,112 @@
+"""The journal in an SQLite file."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from hikeshi.journal.batch import Append, BatchWriter
+from hikeshi.journal.database import connect_reader, connect_writer
+from hikeshi.journal.errors import JournalUnavailable
+from hikeshi.journal.failure import journal_error
+from hikeshi.journal.file import JournalFile
+from hikeshi.journal.projection import Projection, Projections
+from hikeshi.journal.reader import Parameters, Reader
+from hikeshi.journal.record import Record, decode_append
+from hikeshi.journal.writer import WriterThread
+
+_BUSY_TIMEOUT_S: Final = 10.0
+
+
+class SqliteJournal:
+    """An append-only log of records in one file, for any number of runs, threads and processes of one machine."""
+
+    def __init__(self, reader: Reader, writer: WriterThread | None, where: str) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._where = where
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        projections: Sequence[Projection] = (),
+        *,
+        read_only: bool = False,
+        busy_timeout_s: float = _BUSY_TIMEOUT_S,
+    ) -> "SqliteJournal":
+        """Open the journal at the path; unless it is read only, create it and bring its tables up to date.
+
+        A file that is created is its owner's alone (0600, a new folder 0700). `busy_timeout_s` is how long to wait
+        for another process's lock, here and at each append. Raises JournalForeign, JournalNewer, JournalLocked,
+        JournalBroken or JournalUnavailable; the operator can mend each of them.
+        """
+        file = JournalFile.at(path)
+        kept = Projections(projections)
+        if read_only:
+            return cls._open_to_read(file, kept, busy_timeout_s)
+        connection = connect_writer(file, busy_timeout_s)
+        try:
+            batches = BatchWriter(connection, file, kept)
+            if not kept.are_current(connection):
+                batches.refill(only_if_stale=True)
+            reader = Reader(connect_reader(file, busy_timeout_s), str(file.path))
+        except BaseException as exc:
+            connection.close()
+            if isinstance(exc, sqlite3.Error | OSError):
+                raise journal_error(exc, "open the journal", str(file.path)) from exc
+            raise
+        return cls(reader, WriterThread(batches, str(file.path)), str(file.path))
+
+    @classmethod
+    def _open_to_read(cls, file: JournalFile, kept: Projections, busy_timeout_s: float) -> "SqliteJournal":
+        connection = connect_reader(file, busy_timeout_s)
+        try:
+            current = kept.are_current(connection)
+        except sqlite3.Error as exc:
+            connection.close()
+            raise journal_error(exc, "read the journal", str(file.path)) from exc
+        if not current:
+            connection.close()
+            raise JournalUnavailable(
+                "The journal's tables were filled by another version of this program",
+                str(file.path),
+                "Open it once for writing: that rebuilds them",
+            )
+        return cls(Reader(connection, str(file.path)), None, str(file.path))
+
+    async def append(self, run: str, expected_seq: int, records: Sequence[bytes]) -> None:
+        """Append the encoded records as expected_seq, expected_seq + 1 ... of the run; return once they are durable.
+
+        All of them are written or none. Raises SequenceConflict if the run does not end at expected_seq - 1,
+        ProjectionFailed if a projection refused one, JournalUnavailable if the file can't be written now, and
+        JournalMisused for records that are not those of this place. After a cancellation the caller can't know
+        whether the records were written: read the run before going on.
+        """
+        if self._writer is None:
+            raise JournalUnavailable("The journal was opened to read only", self._where, "Open it for writing")
+        await self._writer.append(Append(run, expected_seq, decode_append(run, expected_seq, records)))
+
+    def read(self, run: str, *, after: int = 0) -> Iterator[Record]:
+        """Give the run's records from after + 1 on, in order. Raises JournalBroken at the first altered one."""
+        return self._reader.read(run, after)
+
+    def query(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
+        """Return the rows of a query on the projections' tables. Sees every append that has returned."""
+        return self._reader.query(sql, parameters)
+
+    def rebuild(self) -> int:
+        """Drop the projections' tables and fill them from the records. Return the number of records.
+
+        Appends wait for it, and the old tables stay if it fails. Raises JournalBroken, ProjectionFailed or
+        JournalUnavailable.
+        """
+        if self._writer is None:
+            raise JournalUnavailable("The journal was opened to read only", self._where, "Open it for writing")
+        return self._writer.refill()
+
+    def close(self) -> None:
+        """Write what is queued, then close the file. Does nothing the second time."""
+        self._reader.close()
+        if self._writer is not None:
+            self._writer.close()

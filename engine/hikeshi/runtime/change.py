@@ -1,0 +1,325 @@
+"""One change, from reading the prior state to seeing the new one.
+
+The order is the safety: read what is there; store the intent and the holds; only then send; then read back. A change
+that was sent and cannot be read back is unknown, never failed and never blindly sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hikeshi.capabilities import ActionSpec, Recovery, build_spec
+from hikeshi.connector import Connector
+from hikeshi.connector.door import Door, through
+from hikeshi.connector.errors import Applied, Conflict, ConnectorError, PartialFailure, Timeout
+from hikeshi.core import StartAction
+from hikeshi.core import events as ev
+from hikeshi.core.events import ErrorRecord, Event
+from hikeshi.runtime.clock import Clock
+from hikeshi.runtime.errors import error_record
+from hikeshi.runtime.reads import read_one
+from hikeshi.runtime.targets import Target, action_key, targets_of
+from hikeshi.secrets import Redactor
+
+__all__ = ["ChangeCall"]
+
+Record = Callable[[Sequence[Event]], Awaitable[None]]
+_FIRST_LOOK_S = 0.1
+_LONGEST_LOOK_S = 10.0
+_LOOK_FACTOR = 1.6
+# After a crash nobody knows whether the request left. A product shows an accepted change within this time.
+_GRACE_S = 5.0
+
+
+@dataclass(slots=True)
+class _Fate:
+    """What is known of one target."""
+
+    target: Target
+    prior: Any = None
+    state: Any = None
+    outcome: str = ""  # done, already, failed, unknown
+    error: ConnectorError | None = None
+
+    @property
+    def open(self) -> bool:
+        return not self.outcome
+
+
+@dataclass(slots=True)
+class ChangeCall:
+    """One attempt of one change on one connector instance, for one target or a batch of them."""
+
+    run: str
+    spec: ActionSpec
+    command: StartAction
+    arguments: Mapping[str, Any]
+    connector: Connector
+    clock: Clock
+    redactor: Redactor
+    fates: list[_Fate] = field(default_factory=list)
+
+    async def make(self, record: Record) -> list[Event]:
+        """Make the change and return how it ended. Raises ConnectorError if nothing was sent."""
+        self.fates = [_Fate(target) for target in targets_of(self.spec, self.arguments)]
+        intent = self.command.intent
+        if intent is not None:
+            return await self._recover(record)
+        await self._read_prior()
+        if any(fate.open for fate in self.fates):
+            await record(self._intents())
+            await self._send_and_see()
+        return self._ending()
+
+    async def _recover(self, record: Record) -> list[Event]:
+        """Go on with a change that was under way when the process died."""
+        intent = self.command.intent
+        assert intent is not None
+        self._restore_prior(intent.prior)
+        if self.spec.recovery is Recovery.MANUAL:
+            self._leave_open("the engine stopped while this was under way, and its state cannot be read back")
+            return self._ending()
+        if self.spec.recovery is Recovery.VERIFIABLE:
+            await self._see(min(self.spec.marks.settle_s, _GRACE_S))
+            if any(fate.error is not None and fate.open for fate in self.fates):
+                self._leave_open("the engine stopped while this was under way, and reading it back failed")
+        if any(fate.open for fate in self.fates):
+            await record(self._intents(repeated=True))
+            await self._send_and_see()
+        return self._ending()
+
+    def _restore_prior(self, stored: Any) -> None:
+        states = stored if isinstance(stored, list) else [stored]
+        by_target = {entry["target"]: entry["state"] for entry in states if isinstance(entry, dict)}
+        for fate in self.fates:
+            known = by_target.get(fate.target.identity)
+            if known is not None and self.spec.marks.verify is not None:
+                fate.prior = self._state_adapter().validate_python(known)
+            elif fate.target.identity not in by_target and self.spec.marks.verify is not None:
+                fate.outcome = "already"  # the intent did not name it: it needed no change
+
+    def _state_adapter(self) -> Any:
+        from pydantic import TypeAdapter
+
+        output = self.spec.output
+        return TypeAdapter(output.__args__[0] if self.spec.batched else output)
+
+    async def _read_prior(self) -> None:
+        """Read what is there. What cannot be read is not absent: the error ends the attempt, and nothing was sent."""
+        if self.spec.marks.verify is None:
+            return
+        assert self.spec.marks.done is not None
+        for fate, state in zip(self.fates, await self._states(self.fates), strict=True):
+            fate.prior = fate.state = state
+            if self.spec.marks.done(state, state):
+                fate.outcome = "already"
+
+    async def _states(self, fates: list[_Fate]) -> list[Any]:
+        """Read the states of these targets back, in their order."""
+        assert self.spec.marks.verify is not None
+        verify = build_spec(self.spec.capability, self.spec.owner_class, self.spec.marks.verify)
+        arguments = {name: self.arguments[name] for name in verify.by_name if name in self.arguments}
+        if self.spec.batched:
+            arguments[_only_list(verify)] = [fate.target.value for fate in fates]
+        answer = await read_one(verify, verify.verb, arguments, self.connector, "live", self.command.timeout_s)
+        states = list(answer) if self.spec.batched else [answer]
+        if len(states) != len(fates):
+            raise ConnectorError(f"{verify.name} answered for {len(states)} of {len(fates)} targets")
+        return states
+
+    def _intents(self, *, repeated: bool = False) -> list[Event]:
+        """Return the intent and a hold for each target that is going to be changed."""
+        path, name = self.command.path, self.connector.name
+        sent = [fate for fate in self.fates if fate.open]
+        prior = [{"target": fate.target.identity, "state": _plain(fate.prior)} for fate in sent]
+        key = self._key(sent)
+        targets = [fate.target.to_json() for fate in sent]
+        intended = ev.ActionIntended(path, self.command.attempt, self.spec.name, name, key, targets, prior, repeated)
+        return [intended, *(self._hold(fate) for fate in sent)]
+
+    def _hold(self, fate: _Fate) -> Event:
+        return ev.HoldOpened(
+            self.command.path,
+            hold=self._hold_id(fate),
+            action=self.spec.name,
+            instance=self.connector.name,
+            target=fate.target.identity,
+            label=fate.target.label,
+            prior=_plain(fate.prior),
+            undo=self._undo(fate),
+        )
+
+    def _undo(self, fate: _Fate) -> Any:
+        """Return the inverse call as plain data, or null if there is none."""
+        if self.spec.marks.undo is None:
+            return None
+        inverse = build_spec(self.spec.capability, self.spec.owner_class, self.spec.marks.undo)
+        arguments = {name: _plain(self.arguments[name]) for name in inverse.by_name if name in self.arguments}
+        if self.spec.batched:
+            arguments[inverse.target or ""] = [_plain(fate.target.value)]
+        return {"action": inverse.name, "arguments": arguments}
+
+    def _hold_id(self, fate: _Fate) -> str:
+        return action_key(self.run, self.command.path, fate.target.identity)[:16]
+
+    def _key(self, fates: list[_Fate]) -> str:
+        return action_key(self.run, self.command.path, "\n".join(fate.target.identity for fate in fates))
+
+    async def _send_and_see(self) -> None:
+        sent = [fate for fate in self.fates if fate.open]
+        door = Door(mode="live", effect=self.spec.effect, action=self.spec.name, intended=True, key=self._key(sent))
+        try:
+            await self._send(sent, door)
+        except PartialFailure as exc:
+            self._note_refused(exc)
+        except ConnectorError as exc:
+            await self._after_error(exc, door)
+            return
+        if self.spec.marks.verify is None:
+            for fate in sent:
+                fate.outcome = fate.outcome or "done"
+            return
+        await self._see(self.spec.marks.settle_s)
+        self._leave_open(f"{self.connector.name} accepted it, but did not get there in {self.spec.marks.settle_s:g} s")
+
+    async def _send(self, fates: list[_Fate], door: Door) -> None:
+        arguments = dict(self.arguments)
+        if self.spec.batched:
+            assert self.spec.target is not None
+            arguments[self.spec.target] = [fate.target.value for fate in fates]
+        try:
+            with through(door):
+                async with asyncio.timeout(self.command.timeout_s):
+                    await getattr(self.connector, self.spec.verb)(**arguments)
+        except TimeoutError:
+            applied = Applied.MAYBE if door.sent else Applied.NO
+            text = f"{self.connector.name}: {self.spec.name} took longer than {self.command.timeout_s:g} s"
+            raise Timeout(text, applied=applied) from None
+        except ConnectorError:
+            raise
+        except Exception as exc:  # a connector's own defect, after which nobody knows more than whether it had sent
+            applied = Applied.MAYBE if door.sent else Applied.NO
+            text = f"{self.connector.name}: a defect in the connector: {type(exc).__name__} in {self.spec.name}"
+            raise ConnectorError(text, applied=applied) from exc
+
+    def _note_refused(self, exc: PartialFailure) -> None:
+        for fate in self.fates:
+            refused = exc.failures.get(getattr(fate.target.value, "value", fate.target.label))
+            if refused is not None and fate.open:
+                fate.outcome, fate.error = "failed", refused
+
+    async def _after_error(self, exc: ConnectorError, door: Door) -> None:
+        """Decide what an error means for the targets: not applied, applied after all, or unknown."""
+        settled_by_reading = isinstance(exc, Conflict) or (exc.applied is Applied.MAYBE and door.sent)
+        if not settled_by_reading:
+            self._close_open("failed", exc)
+            return
+        if self.spec.marks.verify is None or self.spec.recovery is Recovery.MANUAL:
+            self._close_open("unknown" if exc.applied is Applied.MAYBE else "failed", exc)
+            return
+        await self._see(self.spec.marks.settle_s if isinstance(exc, Conflict) else self._grace_s())
+        unread = any(fate.error is not None for fate in self.fates if fate.open)
+        if unread:
+            self._close_open("unknown", exc)
+        else:
+            # Read back in time, and it is as before: the request provably had no effect.
+            self._close_open("failed", exc)
+
+    def _grace_s(self) -> float:
+        return min(self.spec.marks.settle_s, _GRACE_S)
+
+    async def _see(self, within_s: float) -> None:
+        """Read the targets back until all are done or the time is over. An open target keeps its last read error."""
+        done = self.spec.marks.done
+        assert done is not None
+        waited, look_s = 0.0, _FIRST_LOOK_S
+        while True:
+            waiting = [fate for fate in self.fates if fate.open]
+            try:
+                states = await self._states(waiting)
+            except ConnectorError as exc:
+                for fate in waiting:
+                    fate.error = exc
+            else:
+                for fate, state in zip(waiting, states, strict=True):
+                    fate.state, fate.error = state, None
+                    if done(state, fate.prior if fate.prior is not None else state):
+                        fate.outcome = "done"
+            if all(not fate.open for fate in waiting) or waited >= within_s:
+                return
+            await self.clock.sleep(look_s)
+            waited, look_s = waited + look_s, min(look_s * _LOOK_FACTOR, _LONGEST_LOOK_S)
+
+    def _leave_open(self, why: str) -> None:
+        """Mark what is not settled as unknown."""
+        for fate in self.fates:
+            if fate.open:
+                shown = "" if fate.state is None else f"; it was last seen as {_shown(fate.state)}"
+                fate.outcome, fate.error = "unknown", ConnectorError(f"{why}{shown}", applied=Applied.MAYBE)
+
+    def _close_open(self, outcome: str, exc: ConnectorError) -> None:
+        for fate in self.fates:
+            if fate.open:
+                fate.outcome, fate.error = outcome, exc
+
+    def _ending(self) -> list[Event]:
+        """Return the events that say what became of each target, and of the attempt as a whole."""
+        path, attempt = self.command.path, self.command.attempt
+        events: list[Event] = [self._settled(fate) for fate in self.fates]
+        unknown = [fate for fate in self.fates if fate.outcome == "unknown"]
+        failed = [fate for fate in self.fates if fate.outcome == "failed"]
+        if unknown:
+            events.append(ev.ActionUnknown(path, attempt, self._summary(unknown, "outcome_unknown", "maybe")))
+        elif failed:
+            events.append(ev.ActionFailed(path, attempt, self._summary(failed, None, "no")))
+        else:
+            states = [_plain(fate.state) for fate in self.fates]
+            output = self.redactor.data(states if self.spec.batched else states[0] if states else None)
+            already = all(fate.outcome == "already" for fate in self.fates)
+            events.append(ev.ActionSucceeded(path, attempt, output, already))
+        return events
+
+    def _settled(self, fate: _Fate) -> Event:
+        error = None if fate.error is None else error_record(fate.error, self.redactor)
+        hold = None if fate.outcome == "already" else self._hold_id(fate)
+        return ev.TargetSettled(self.command.path, fate.target.identity, fate.outcome, error, hold)  # type: ignore[arg-type]
+
+    def _summary(self, fates: list[_Fate], kind: str | None, applied: Any) -> ErrorRecord:
+        """Return one error for all targets that did not make it."""
+        first = fates[0].error
+        assert first is not None
+        record = error_record(first, self.redactor)
+        one_cause = all(fate.error is first for fate in fates)
+        if not self.spec.batched or (one_cause and len(fates) == len(self.fates)):
+            message = record.message
+        else:
+            named = "; ".join(
+                f"{fate.target.label}: {error_record(fate.error, self.redactor).message}"
+                for fate in fates[:5]
+                if fate.error is not None
+            )
+            message = f"{len(fates)} of {len(self.fates)} targets: {named}" + (" ..." if len(fates) > 5 else "")
+            kind = kind or ("partial" if not one_cause else None)
+        return ErrorRecord(kind or record.kind, message, applied, record.retry_after_s)
+
+
+def _only_list(spec: ActionSpec) -> str:
+    return next(parameter.name for parameter in spec.parameters if parameter.is_list)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def _shown(state: Any) -> str:
+    plain = _plain(state)
+    if isinstance(plain, dict):
+        return ", ".join(f"{key}={value}" for key, value in plain.items() if not key.endswith(("_id", "connector")))
+    return str(plain)

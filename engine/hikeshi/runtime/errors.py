@@ -1,0 +1,25 @@
+"""Errors of the runtime, and how a connector's error is recorded."""
+
+from __future__ import annotations
+
+from hikeshi.connector.errors import Ambiguous, ConnectorError
+from hikeshi.core.events import ErrorRecord
+from hikeshi.secrets import Redactor, SecretUnavailable
+
+__all__ = ["RunHalted", "error_record"]
+
+
+class RunHalted(Exception):
+    """A run cannot go on, for the journal cannot be written. Nothing is lost: it goes on later from what is stored."""
+
+
+def error_record(exc: Exception, redactor: Redactor) -> ErrorRecord:
+    """Return what is recorded of an error: its kind and its words, with every secret masked."""
+    message = redactor.text(str(exc)) or type(exc).__name__
+    if isinstance(exc, Ambiguous):
+        return ErrorRecord(exc.kind, message, candidates=redactor.data(list(exc.candidates)))
+    if isinstance(exc, ConnectorError):
+        return ErrorRecord(exc.kind, message, exc.applied.value, exc.retry_after_s)
+    if isinstance(exc, SecretUnavailable):
+        return ErrorRecord("secret_unavailable", message)
+    return ErrorRecord("not_configured", message)

@@ -1,0 +1,129 @@
+"""The gate: the one door through which every action goes.
+
+The rule: nothing outside this file and `change.py` opens a door for a change, and both do so only after the intent to
+make it is stored. A plan comes the same way and is turned back inside the guarded client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hikeshi.capabilities import ActionSpec, Catalogue, Effect
+from hikeshi.connector.door import Door, through
+from hikeshi.connector.errors import Applied, ConnectorError, Invalid, Timeout
+from hikeshi.connector.registry import ConnectorNotUsable
+from hikeshi.core import StartAction
+from hikeshi.core import events as ev
+from hikeshi.core.events import ErrorRecord, Event
+from hikeshi.journal import JournalError
+from hikeshi.playbook.unknown import find_unknown
+from hikeshi.runtime.arguments import owner_of, typed_arguments, unknown_arguments
+from hikeshi.runtime.change import ChangeCall
+from hikeshi.runtime.clock import Clock
+from hikeshi.runtime.errors import error_record
+from hikeshi.runtime.instances import Instances
+from hikeshi.runtime.planning import Altered, plan_call, plan_unknown, unknown_output
+from hikeshi.runtime.reads import read
+from hikeshi.runtime.targets import action_key
+from hikeshi.secrets import Redactor, SecretUnavailable
+
+__all__ = ["Gate", "Recorder"]
+
+Recorder = Callable[[Sequence[Event]], Awaitable[None]]  # returns when the events are durable
+
+
+@dataclass(slots=True)
+class Gate:
+    """Carries out the actions of one run."""
+
+    run: str
+    mode: Literal["live", "plan"]
+    catalogue: Catalogue
+    instances: Instances
+    redactor: Redactor
+    clock: Clock
+    altered: Altered = field(default_factory=Altered)
+
+    async def perform(self, command: StartAction, record: Recorder) -> list[Event]:
+        """Carry out one attempt and return the events that say how it ended; `record` stores what comes before that.
+
+        Raises only what is our own fault, or that the journal cannot be written.
+        """
+        spec = self.catalogue.spec(command.action)
+        try:
+            return await self._perform(spec, command, record)
+        except (ConnectorError, ConnectorNotUsable, SecretUnavailable) as exc:
+            return [ev.ActionFailed(command.path, command.attempt, error_record(exc, self.redactor))]
+        except JournalError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - a connector's own defect ends the step, not the run
+            text = f"{spec.name}: a defect in the connector: {type(exc).__name__}"
+            return [ev.ActionFailed(command.path, command.attempt, ErrorRecord("defect", text))]
+
+    async def _perform(self, spec: ActionSpec, command: StartAction, record: Recorder) -> list[Event]:
+        unknown = unknown_arguments(command.arguments)
+        if unknown:
+            return [plan_unknown(spec, command, unknown)]
+        typed = typed_arguments(spec, command.arguments)
+        names = self._where(spec, typed, command)
+        if spec.effect is Effect.READ:
+            return await self._read(spec, command, typed, names)
+        if self.mode == "plan":
+            return [await plan_call(spec, command, typed, self.instances.get(names[0]), self.altered)]
+        if spec.effect is Effect.NOTIFY:
+            return await self._notify(spec, command, typed, names[0], record)
+        call = ChangeCall(self.run, spec, command, typed, self.instances.get(names[0]), self.clock, self.redactor)
+        return await call.make(record)
+
+    def _where(self, spec: ActionSpec, typed: dict[str, Any], command: StartAction) -> tuple[str, ...]:
+        owner = owner_of(spec, typed)
+        if owner is None:
+            return command.at
+        if owner not in command.at:
+            raise Invalid(
+                f"{spec.name}: its target belongs to {owner!r}, and this step may only use {', '.join(command.at)}"
+            )
+        return (owner,)
+
+    async def _read(
+        self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], names: tuple[str, ...]
+    ) -> list[Event]:
+        if self.mode == "plan" and self.altered.touches(command.arguments):
+            why = "it would be read after a planned change of the same target"
+            return [ev.ActionSucceeded(command.path, command.attempt, unknown_output(spec, why))]
+        value = await read(spec, typed, self.instances, names, self.mode, command.timeout_s)
+        return [ev.ActionSucceeded(command.path, command.attempt, self._plain(spec, value))]
+
+    async def _notify(
+        self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str, record: Recorder
+    ) -> list[Event]:
+        """Tell people. After a crash this is repeated: told twice beats not told."""
+        key = action_key(self.run, command.path, spec.name)
+        repeated = command.intent is not None or command.attempt > 1
+        intended = ev.ActionIntended(
+            command.path, command.attempt, command.action, name, key, [], possibly_repeated=repeated
+        )
+        await record([intended])
+        door = Door(mode="live", effect=spec.effect, action=spec.name, intended=True, key=key)
+        try:
+            with through(door):
+                async with asyncio.timeout(command.timeout_s):
+                    value = await getattr(self.instances.get(name), spec.verb)(**typed)
+        except TimeoutError:
+            applied = Applied.MAYBE if door.sent else Applied.NO
+            raise Timeout(f"{name}: {spec.name} took longer than {command.timeout_s:g} s", applied=applied) from None
+        return [ev.ActionSucceeded(command.path, command.attempt, self._plain(spec, value))]
+
+    def _plain(self, spec: ActionSpec, value: Any) -> Any:
+        """Return what a connector gave as plain data of the declared type, with entities marked as its own."""
+        from pydantic import ValidationError
+
+        try:
+            plain = spec.output_adapter.dump_python(spec.output_adapter.validate_python(value), mode="json")
+        except ValidationError as exc:
+            raise Invalid(f"{spec.name}: the connector returned something else than it declares: {exc}") from None
+        assert find_unknown(plain) is None
+        return self.redactor.data(plain)

@@ -1,0 +1,1 @@
+"""Fakes, simulators and kits for testing playbooks and connectors."""

@@ -1,0 +1,223 @@
+"""Checks of how a connector takes what goes wrong: each fault becomes the right error, with the right `applied`.
+
+A fault hits the first request of a change or notification that is no read, or the last request of a read: what comes
+before, such as fetching a token, has no effect to wonder about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hikeshi.capabilities import ActionSpec, Effect
+from hikeshi.connector import (
+    Applied,
+    Conflict,
+    ConnectorError,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    Timeout,
+    Unauthorized,
+    Unavailable,
+)
+from hikeshi.testing.contract_bench import Bench, Outcome, Stand
+from hikeshi.testing.contract_case import Case, Problem
+from hikeshi.testing.faults import Fault
+
+__all__ = ["CHECKS", "struck"]
+
+Examination = Callable[[Bench], AsyncIterator[Problem]]
+
+_SHORT_TIMEOUT_S = 0.3
+_HINT_S = 7.0
+_LARGE_BYTES = 10 * 1024 * 1024
+_ALL = (Effect.READ, Effect.NOTIFY, Effect.CHANGE)
+
+
+@dataclass
+class _Later(Fault):
+    """A fault that lets the first requests that it fits pass."""
+
+    skip: int = 0
+
+    def fits(self, product: str, method: str, path: str) -> bool:
+        if not Fault.fits(self, product, method, path):
+            return False
+        self.skip -= 1
+        return self.skip < 0
+
+
+async def struck(stand: Stand, case: Case, **fault: Any) -> Outcome:
+    """Call a case's action once without and once with a fault, and return how the second call went."""
+    bench = stand.bench
+    await stand.prepare(case)
+    clean = await stand.do(case.action)
+    reading = bench.specs[case.action].effect is Effect.READ
+    positions = [n for n, request in enumerate(clean.requests) if reading or not bench.is_read(request)]
+    at = positions[-1 if reading else 0]
+    await stand.prepare(case)
+    bench.simulation.faults.add(_Later(product=stand.connector.product, skip=at, **fault))
+    try:
+        return await stand.call(case.action, stand.fitting(case.action))
+    finally:
+        bench.simulation.faults.clear()
+
+
+def _judge(
+    spec: ActionSpec, outcome: Outcome, kinds: tuple[type[ConnectorError], ...], applied: Applied | None
+) -> str | None:
+    """Return what is wrong with the outcome, if an error of one of these kinds was due."""
+    wanted = " or ".join(kind.__name__ for kind in kinds)
+    if outcome.error is None:
+        return f"ended without an error (gave {str(outcome.value)[:80]}), not with {wanted}"
+    if not isinstance(outcome.error, kinds):
+        return f"raised {outcome.error!r}, not {wanted}"
+    if spec.effect is not Effect.READ and applied is not None and outcome.error.applied is not applied:
+        return f"says applied={outcome.error.applied.value}, not {applied.value}: {outcome.error!r}"
+    return None
+
+
+async def _status(
+    bench: Bench, status: int, kind: type[ConnectorError], applied: Applied, times: int | None = 1
+) -> AsyncIterator[Problem]:
+    async with bench.stand() as stand:
+        for case, spec in bench.cases(*_ALL):
+            outcome = await struck(stand, case, status=status, times=times)
+            if status == 404 and spec.effect is Effect.READ and outcome.error is None and outcome.value == []:
+                continue
+            text = _judge(spec, outcome, (kind,), applied)
+            if text:
+                yield Problem(text, case.action)
+
+
+def status_401(bench: Bench) -> AsyncIterator[Problem]:
+    """401, again after fresh credentials, is Unauthorized and not applied."""
+    return _status(bench, 401, Unauthorized, Applied.NO, times=None)
+
+
+def status_403(bench: Bench) -> AsyncIterator[Problem]:
+    """403 is Forbidden and not applied."""
+    return _status(bench, 403, Forbidden, Applied.NO)
+
+
+def status_404(bench: Bench) -> AsyncIterator[Problem]:
+    """404 is NotFound and not applied; a search may find nothing instead."""
+    return _status(bench, 404, NotFound, Applied.NO)
+
+
+def status_409(bench: Bench) -> AsyncIterator[Problem]:
+    """409 is Conflict and not applied."""
+    return _status(bench, 409, Conflict, Applied.NO)
+
+
+def status_500(bench: Bench) -> AsyncIterator[Problem]:
+    """500 is Unavailable and may have been applied."""
+    return _status(bench, 500, Unavailable, Applied.MAYBE)
+
+
+def status_503(bench: Bench) -> AsyncIterator[Problem]:
+    """503 is Unavailable and may have been applied."""
+    return _status(bench, 503, Unavailable, Applied.MAYBE)
+
+
+async def rate_limit_hint(bench: Bench) -> AsyncIterator[Problem]:
+    """The product's own answer to too many requests is RateLimited, not applied, with the delay it asks for."""
+    async with bench.stand() as stand:
+        for case, spec in bench.cases(*_ALL):
+            outcome = await struck(stand, case, too_many_requests_s=_HINT_S)
+            text = _judge(spec, outcome, (RateLimited,), Applied.NO)
+            hint_s = outcome.refusal.retry_after_s if outcome.refusal else None
+            if text is None and (hint_s is None or abs(hint_s - _HINT_S) > 1.5):
+                text = f"understood a delay of {hint_s} s, asked for were {_HINT_S:g} s"
+            if text:
+                yield Problem(text, case.action)
+
+
+async def _broken(bench: Bench, *, happened: bool, **fault: Any) -> AsyncIterator[Problem]:
+    async with bench.stand() as stand:
+        for case, spec in bench.sample(*_ALL):
+            outcome = await struck(stand, case, **fault)
+            text = _judge(spec, outcome, (Unavailable,), Applied.MAYBE)
+            if text:
+                yield Problem(text, case.action)
+            if spec.effect is not Effect.READ and any(change.applied for change in bench.changes) is not happened:
+                yield Problem("the simulator did not see what the fault promises", case.action)
+
+
+def connection_dropped_before(bench: Bench) -> AsyncIterator[Problem]:
+    """A connection lost before the product acted is Unavailable, and nobody can know: it may have been applied."""
+    return _broken(bench, happened=False, drop="before")
+
+
+def connection_dropped_after(bench: Bench) -> AsyncIterator[Problem]:
+    """A connection lost after the product acted is Unavailable and may have been applied: it was."""
+    return _broken(bench, happened=True, drop="after")
+
+
+def half_a_body(bench: Bench) -> AsyncIterator[Problem]:
+    """An answer that breaks off is Unavailable and may have been applied."""
+    return _broken(bench, happened=True, half=True)
+
+
+async def no_answer_in_time(bench: Bench) -> AsyncIterator[Problem]:
+    """An answer that does not come is Timeout and may have been applied."""
+    async with bench.stand(timeout_s=_SHORT_TIMEOUT_S) as stand:
+        for case, spec in bench.sample(*_ALL):
+            outcome = await struck(stand, case, delay_s=2 * _SHORT_TIMEOUT_S, when="after")
+            text = _judge(spec, outcome, (Timeout,), Applied.MAYBE)
+            if text:
+                yield Problem(text, case.action)
+
+
+async def html_is_no_answer(bench: Bench) -> AsyncIterator[Problem]:
+    """A web page with status 200, as a proxy gives, is an error; it may have been applied."""
+    async with bench.stand() as stand:
+        for case, spec in bench.cases(*_ALL):
+            text = _judge(spec, await struck(stand, case, html=True), (ConnectorError,), Applied.MAYBE)
+            if text:
+                yield Problem(text, case.action)
+
+
+async def strange_bodies(bench: Bench) -> AsyncIterator[Problem]:
+    """An answer 200 with no body, or one of another shape, is an error; of a change, it may be left to verify."""
+    async with bench.stand() as stand:
+        for case, spec in bench.cases(*_ALL):
+            for body in ("", "null", "[]", "{}", '"text"', "[[1]]", '{"a": {}}'):
+                outcome = await struck(stand, case, status=200, body=body, headers={"content-type": "application/json"})
+                if spec.effect is Effect.CHANGE and outcome.error is None:
+                    continue
+                text = _judge(spec, outcome, (ConnectorError,), Applied.MAYBE)
+                if text:
+                    yield Problem(f"body {body!r}: {text}", case.action)
+
+
+async def large_body(bench: Bench) -> AsyncIterator[Problem]:
+    """An answer of 10 MB is read like any other."""
+    async with bench.stand() as stand:
+        for case, _spec in bench.sample(*_ALL):
+            outcome = await struck(stand, case, body_bytes=_LARGE_BYTES)
+            if outcome.error is not None:
+                yield Problem(f"raised {outcome.error!r}", case.action)
+
+
+CHECKS: dict[Examination, tuple[Effect, ...]] = dict.fromkeys(
+    (
+        status_401,
+        status_403,
+        status_404,
+        status_409,
+        rate_limit_hint,
+        status_500,
+        status_503,
+        connection_dropped_before,
+        connection_dropped_after,
+        no_answer_in_time,
+        half_a_body,
+        html_is_no_answer,
+        strange_bodies,
+        large_body,
+    ),
+    tuple(Effect),
+)
