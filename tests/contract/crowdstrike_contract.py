@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from hikeshi.capabilities import Indicator
 from hikeshi.testing.contract import Case, Contract, one
-from hikeshi.testing.estate import Alert, Connection, Estate, EstateState, Host, Ioc, Logon, Sighting, User
+from hikeshi.testing.estate import Alert, Connection, Estate, EstateState, Host, Logon, Sighting, User
 from hikeshi_connectors.crowdstrike import Falcon
 from hikeshi_connectors.crowdstrike.simulator import CrowdStrikeSimulator
 
@@ -67,5 +67,7 @@ CONTRACT = Contract(
         Case("edr.users_of_host", {"host": HOST}),
         Case("edr.hash_blocks_of", {"hashes": HASHES}),
         Case("edr.block_hashes", {"hashes": HASHES, "reason": "r", "expires_in_s": 3600}),
+        Case("edr.unblock_hashes", {"hashes": HASHES, "reason": "r"}, after="edr.block_hashes"),
     ],
+    exempt={"undo_restores_the_estate:edr.unblock_hashes": "Falcon gives the indicator that is made again a new ID"},
 )

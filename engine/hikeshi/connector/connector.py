@@ -93,6 +93,7 @@ class Connector:
             from hikeshi.connector.door import CaptureEnded
 
             raise CaptureEnded("commit")
+        door.sent = True
         return await do()
 
     @classmethod

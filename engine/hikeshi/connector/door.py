@@ -44,7 +44,7 @@ class Door:
     action: str
     intended: bool = False  # a live run has recorded that this change or notification is about to be sent
     key: str = ""  # the idempotency key of this change
-    sent: bool = False
+    sent: bool = False  # bytes of the change itself may have left
     finished: bool = False  # the connector said that its last request was made
     captured: list[PreviewedRequest] = field(default_factory=list)
 
@@ -64,7 +64,6 @@ class Door:
         if self.mode == "plan":
             self.captured.append(request)
             return False
-        self.sent = True
         return True
 
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 
-from hikeshi.connector.door import PreviewedRequest, current_door
+from hikeshi.connector.door import Door, PreviewedRequest, current_door
 from hikeshi.connector.errors import Applied, ConnectorError, Invalid, RouteRefused, Timeout, Unauthorized, Unavailable
 from hikeshi.connector.pool import ConnectionStack
 from hikeshi.connector.response import CapturedResponse, Response, default_check
@@ -96,9 +96,10 @@ class HttpClient:
         content, type_header = _encode(json, form)
         sent_headers = {**type_header, **{key.lower(): value for key, value in (headers or {}).items()}}
         seen = SeenRequest(method, url, sent_headers, content)
-        if not self._admitted(seen, last):
+        is_read = self._is_read(seen)
+        if not is_read and not self._door().admit(_preview(seen, self._volatile), last=last):
             return CapturedResponse()
-        response = await self._send_authorized(seen, auth=auth)
+        response = await self._send_authorized(seen, auth=auth, is_read=is_read)
         self.check(response)
         return response
 
@@ -119,31 +120,41 @@ class HttpClient:
         # What is judged has to be what is sent, so httpx's own normalisation comes first.
         return str(httpx.URL(url))
 
-    def _admitted(self, seen: SeenRequest, last: bool) -> bool:
+    def _is_read(self, seen: SeenRequest) -> bool:
         seen.refuse_tricks()
-        if any(route.matches(seen, self._bases[route.base]) for route in self._read_routes):
-            return True
+        return any(route.matches(seen, self._bases[route.base]) for route in self._read_routes)
+
+    def _door(self) -> Door:
         door = current_door()
         if door is None:
-            raise RouteRefused(f"{self.name}: {seen.method} {seen.url} is not a declared read route")
-        return door.admit(_preview(seen, self._volatile), last=last)
+            raise RouteRefused(f"{self.name}: only its declared read routes are open outside of an action")
+        return door
 
-    async def _send_authorized(self, seen: SeenRequest, *, auth: bool) -> Response:
-        headers = await self.authorize() if auth and self.authorize else {}
-        response = await self._send(seen, headers)
+    async def _send_authorized(self, seen: SeenRequest, *, auth: bool, is_read: bool) -> Response:
+        response = await self._send(seen, await self._credentials() if auth else {}, is_read=is_read)
         if response.status == 401 and auth and self.forget_credentials:
             # A 401 provably changed nothing: fetch fresh credentials, once.
             self.forget_credentials()
-            assert self.authorize is not None
-            response = await self._send(seen, await self.authorize())
+            response = await self._send(seen, await self._credentials(), is_read=is_read)
             if response.status == 401:
                 raise Unauthorized(f"{self.name}: the product refuses fresh credentials; check them in hikeshi.yaml")
         return response
 
-    async def _send(self, seen: SeenRequest, auth_headers: Mapping[str, str]) -> Response:
+    async def _credentials(self) -> Mapping[str, str]:
+        if self.authorize is None:
+            return {}
+        try:
+            return await self.authorize()
+        except ConnectorError as exc:
+            exc.applied = Applied.NO  # whatever became of the sign-in, the request itself did not leave
+            raise
+
+    async def _send(self, seen: SeenRequest, auth_headers: Mapping[str, str], *, is_read: bool) -> Response:
         request = self._client.build_request(
             seen.method, seen.url, headers={**seen.headers, **auth_headers}, content=seen.content
         )
+        if not is_read:
+            self._door().sent = True
         try:
             answer = await self._client.send(request, stream=True)
             try:

@@ -80,12 +80,12 @@ class ChangeCall:
         assert intent is not None
         self._restore_prior(intent.prior)
         if self.spec.recovery is Recovery.MANUAL:
-            self._leave_open("the engine stopped while this was under way, and its state cannot be read back")
+            _leave_open(self.fates, "the engine stopped while this was under way, and its state cannot be read back")
             return self._ending()
         if self.spec.recovery is Recovery.VERIFIABLE:
-            await self._see(min(self.spec.marks.settle_s, _GRACE_S))
+            await self._see(self.fates, self._grace_s())
             if any(fate.error is not None and fate.open for fate in self.fates):
-                self._leave_open("the engine stopped while this was under way, and reading it back failed")
+                _leave_open(self.fates, "the engine stopped while this was under way, and reading it back failed")
         if any(fate.open for fate in self.fates):
             await record(self._intents(repeated=True))
             await self._send_and_see()
@@ -171,19 +171,30 @@ class ChangeCall:
     async def _send_and_see(self) -> None:
         sent = [fate for fate in self.fates if fate.open]
         door = Door(mode="live", effect=self.spec.effect, action=self.spec.name, intended=True, key=self._key(sent))
+        refused: dict[int, ConnectorError] = {}
         try:
             await self._send(sent, door)
         except PartialFailure as exc:
-            self._note_refused(exc)
+            refused = self._refused(exc, sent)
         except ConnectorError as exc:
-            await self._after_error(exc, door)
+            await self._after_error(exc, door, sent)
             return
+        accepted = [fate for fate in sent if id(fate) not in refused]
         if self.spec.marks.verify is None:
-            for fate in sent:
-                fate.outcome = fate.outcome or "done"
-            return
-        await self._see(self.spec.marks.settle_s)
-        self._leave_open(f"{self.connector.name} accepted it, but did not get there in {self.spec.marks.settle_s:g} s")
+            _close(accepted, "done")
+        else:
+            await self._see(accepted, self.spec.marks.settle_s)
+            _leave_open(
+                accepted, f"{self.connector.name} accepted it, but did not get there in {self.spec.marks.settle_s:g} s"
+            )
+        await asyncio.gather(
+            *(self._after_error(refused[id(fate)], door, [fate]) for fate in sent if id(fate) in refused)
+        )
+
+    def _refused(self, exc: PartialFailure, sent: list[_Fate]) -> dict[int, ConnectorError]:
+        """Return the error of each target that the product refused inside a batch."""
+        names = {id(fate): getattr(fate.target.value, "value", fate.target.label) for fate in sent}
+        return {key: exc.failures[name] for key, name in names.items() if name in exc.failures}
 
     async def _send(self, fates: list[_Fate], door: Door) -> None:
         arguments = dict(self.arguments)
@@ -205,39 +216,33 @@ class ChangeCall:
             text = f"{self.connector.name}: a defect in the connector: {type(exc).__name__} in {self.spec.name}"
             raise ConnectorError(text, applied=applied) from exc
 
-    def _note_refused(self, exc: PartialFailure) -> None:
-        for fate in self.fates:
-            refused = exc.failures.get(getattr(fate.target.value, "value", fate.target.label))
-            if refused is not None and fate.open:
-                fate.outcome, fate.error = "failed", refused
-
-    async def _after_error(self, exc: ConnectorError, door: Door) -> None:
-        """Decide what an error means for the targets: not applied, applied after all, or unknown."""
-        settled_by_reading = isinstance(exc, Conflict) or (exc.applied is Applied.MAYBE and door.sent)
-        if not settled_by_reading:
-            self._close_open("failed", exc)
+    async def _after_error(self, exc: ConnectorError, door: Door, fates: list[_Fate]) -> None:
+        """Decide what an error means for these targets: not applied, applied after all, or unknown."""
+        maybe = exc.applied is Applied.MAYBE and door.sent
+        if not (maybe or isinstance(exc, Conflict)):
+            _close(fates, "failed", exc)
             return
         if self.spec.marks.verify is None or self.spec.recovery is Recovery.MANUAL:
-            self._close_open("unknown" if exc.applied is Applied.MAYBE else "failed", exc)
+            _close(fates, "unknown" if maybe else "failed", exc)
             return
-        await self._see(self.spec.marks.settle_s if isinstance(exc, Conflict) else self._grace_s())
-        unread = any(fate.error is not None for fate in self.fates if fate.open)
-        if unread:
-            self._close_open("unknown", exc)
+        # "Already so" may mean that it is under way, by somebody else: give it the time it takes.
+        alone = isinstance(exc, Conflict) and not self.spec.batched
+        await self._see(fates, self.spec.marks.settle_s if alone else self._grace_s())
+        if any(fate.error is not None for fate in fates if fate.open):
+            _close(fates, "unknown", exc)
         else:
             # Read back in time, and it is as before: the request provably had no effect.
-            self._close_open("failed", exc)
+            _close(fates, "failed", exc)
 
     def _grace_s(self) -> float:
         return min(self.spec.marks.settle_s, _GRACE_S)
 
-    async def _see(self, within_s: float) -> None:
-        """Read the targets back until all are done or the time is over. An open target keeps its last read error."""
+    async def _see(self, fates: list[_Fate], within_s: float) -> None:
+        """Read targets back until all are done or the time is over. An open one keeps its last read error."""
         done = self.spec.marks.done
         assert done is not None
         waited, look_s = 0.0, _FIRST_LOOK_S
-        while True:
-            waiting = [fate for fate in self.fates if fate.open]
+        while waiting := [fate for fate in fates if fate.open]:
             try:
                 states = await self._states(waiting)
             except ConnectorError as exc:
@@ -248,22 +253,10 @@ class ChangeCall:
                     fate.state, fate.error = state, None
                     if done(state, fate.prior if fate.prior is not None else state):
                         fate.outcome = "done"
-            if all(not fate.open for fate in waiting) or waited >= within_s:
+            if waited >= within_s or all(not fate.open for fate in waiting):
                 return
             await self.clock.sleep(look_s)
             waited, look_s = waited + look_s, min(look_s * _LOOK_FACTOR, _LONGEST_LOOK_S)
-
-    def _leave_open(self, why: str) -> None:
-        """Mark what is not settled as unknown."""
-        for fate in self.fates:
-            if fate.open:
-                shown = "" if fate.state is None else f"; it was last seen as {_shown(fate.state)}"
-                fate.outcome, fate.error = "unknown", ConnectorError(f"{why}{shown}", applied=Applied.MAYBE)
-
-    def _close_open(self, outcome: str, exc: ConnectorError) -> None:
-        for fate in self.fates:
-            if fate.open:
-                fate.outcome, fate.error = outcome, exc
 
     def _ending(self) -> list[Event]:
         """Return the events that say what became of each target, and of the attempt as a whole."""
@@ -304,6 +297,20 @@ class ChangeCall:
             message = f"{len(fates)} of {len(self.fates)} targets: {named}" + (" ..." if len(fates) > 5 else "")
             kind = kind or ("partial" if not one_cause else None)
         return ErrorRecord(kind or record.kind, message, applied, record.retry_after_s)
+
+
+def _leave_open(fates: list[_Fate], why: str) -> None:
+    """Mark what is not settled as unknown, with what was last seen of it."""
+    for fate in fates:
+        if fate.open:
+            shown = "" if fate.state is None else f"; it was last seen as {_shown(fate.state)}"
+            fate.outcome, fate.error = "unknown", ConnectorError(f"{why}{shown}", applied=Applied.MAYBE)
+
+
+def _close(fates: list[_Fate], outcome: str, exc: ConnectorError | None = None) -> None:
+    for fate in fates:
+        if fate.open:
+            fate.outcome, fate.error = outcome, exc
 
 
 def _only_list(spec: ActionSpec) -> str:

@@ -158,9 +158,7 @@ class Driver:
             delivery = _Delivery(await self._events_of(command), ended=command.path)
         except JournalError:
             return  # whoever drives the run has got the same error
-        except asyncio.CancelledError:
-            raise
-        except BaseException as exc:
+        except Exception as exc:  # noqa: BLE001 - handed to the run's own task, which raises it
             delivery = _Delivery((), failure=exc)
         self._arrived.put_nowait(delivery)
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from hikeshi.capabilities import Effect
 from hikeshi.testing import contract_changes, contract_faults, contract_reads, contract_secrets
-from hikeshi.testing.contract_bench import Bench
+from hikeshi.testing.contract_bench import Bench, CannotGoOn
 from hikeshi.testing.contract_case import Case, Contract, Problem, one
 from hikeshi.testing.estate import Estate
 from hikeshi.testing.simulation import Simulation, running
@@ -89,7 +89,13 @@ def run_check(contract: Contract, check: Check) -> Result:
 
 
 async def _collect(check: Check, bench: Bench) -> list[Problem]:
-    return [problem async for problem in check.examine(bench)]
+    found: list[Problem] = []
+    try:
+        async for problem in check.examine(bench):
+            found.append(problem)
+    except CannotGoOn as exc:
+        found.append(Problem(f"the check could not go on: {exc}"))
+    return found
 
 
 def _judged(contract: Contract, check: Check, problems: list[Problem], *, idle: bool = False) -> Result:

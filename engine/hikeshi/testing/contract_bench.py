@@ -22,19 +22,27 @@ from hikeshi.testing.change_log import Change, parse_body
 from hikeshi.testing.contract_case import Case, Contract, One
 from hikeshi.testing.simulation import Simulation
 
-__all__ = ["Bench", "Outcome", "Preview", "Sent", "Stand"]
+__all__ = ["Bench", "CannotGoOn", "Outcome", "Preview", "Sent", "Stand"]
 
 _ROUNDS = 40
 _TIMEOUT_S = 10.0
 
 
+class CannotGoOn(Exception):
+    """An action failed that a check needs to succeed; what the check would have found out stays unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a call: a value or an error, and the requests that it made."""
+    """What became of a call: a value or an error, and the requests that it made.
+
+    `recovered` says that a read met a fault, asked again and got its answer.
+    """
 
     value: Any
     error: Exception | None
     requests: tuple[SeenRequest, ...]
+    recovered: bool = False
 
     @property
     def refusal(self) -> ConnectorError | None:
@@ -85,21 +93,27 @@ class Stand:
     arguments: dict[str, Any] = field(default_factory=dict)
 
     async def prepare(self, case: Case) -> None:
-        """Put the estate back to its beginning, arrange it for the case, and read the case's entities."""
+        """Put the estate back to its beginning, read the case's entities, and arrange the estate for the case."""
         self.bench.simulation.reset()
         if case.arrange is not None:
             case.arrange(self.bench.simulation.estate)
         self.arguments = await self._resolved(case.arguments)
+        if case.after is not None:
+            await self.do(case.after)
+            spec = self.bench.specs[case.after]
+            if spec.marks.verify is not None:
+                await self.reached(spec, await self.states(spec))
+            self.bench.simulation.log.clear()
 
     async def _resolved(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return {name: await self._one(value) if isinstance(value, One) else value for name, value in arguments.items()}
 
     async def _one(self, wanted: One) -> Any:
-        outcome = await self.call(wanted.action, wanted.arguments)
+        outcome = await self.call(wanted.action, await self._resolved(wanted.arguments))
         if outcome.error is not None:
-            raise AssertionError(f"{wanted.action}({dict(wanted.arguments)}) failed: {outcome.error!r}")
+            raise CannotGoOn(f"{wanted.action}, needed for an argument, failed: {outcome.error!r}")
         if len(outcome.value) != 1:
-            raise AssertionError(f"{wanted.action}({dict(wanted.arguments)}) found {len(outcome.value)}, not one")
+            raise CannotGoOn(f"{wanted.action}, needed for an argument, found {len(outcome.value)}, not one")
         return outcome.value[0]
 
     async def call(self, action: str, arguments: Mapping[str, Any], *, door: Door | None = None) -> Outcome:
@@ -116,14 +130,14 @@ class Stand:
         return Outcome(value, error, tuple(self.wire.requests[before:]))
 
     async def do(self, action: str) -> Outcome:
-        """Call an action with those of the prepared arguments that it takes. Raises AssertionError if it fails."""
+        """Call an action with those of the prepared arguments that it takes. Raises CannotGoOn if it fails."""
         outcome = await self.call(action, self.fitting(action))
         if outcome.error is not None:
-            raise AssertionError(f"{action} failed: {outcome.error!r}") from outcome.error
+            raise CannotGoOn(f"{action} failed: {outcome.error!r}") from outcome.error
         return outcome
 
     async def plan(self, action: str) -> Preview:
-        """Return what a plan of the action captures. Raises AssertionError if it fails."""
+        """Return what a plan of the action captures. Raises CannotGoOn if it fails."""
         door = Door(mode="plan", effect=self.bench.specs[action].effect, action=action)
         ended = False
         try:
@@ -132,7 +146,7 @@ class Stand:
             ended = True
         else:
             if outcome.error is not None:
-                raise AssertionError(f"a plan of {action} failed: {outcome.error!r}") from outcome.error
+                raise CannotGoOn(f"a plan of {action} failed: {outcome.error!r}") from outcome.error
         return Preview(tuple(door.captured), complete=door.finished or not ended)
 
     def fitting(self, action: str) -> dict[str, Any]:

@@ -39,13 +39,15 @@ class Case:
     """One way to call an action.
 
     `arguments` are values, or `one(...)` for an entity. `arrange` changes the estate first, so that a change has
-    something to do. `expect` says whether the estate then looks as it should. `fill`, for reads, puts more entries into
-    the estate than fit on a page and returns how many of them this call has to give.
+    something to do; so does `after`, a change that is made first, with the same arguments. `expect` says whether the
+    estate then looks as it should. `fill`, for reads, puts more entries into the estate than fit on a page and returns
+    how many of them this call has to give.
     """
 
     action: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     arrange: Callable[[Estate], None] | None = None
+    after: str | None = None
     expect: Callable[[Estate], object] | None = None
     fill: Callable[[Estate], int] | None = None
 

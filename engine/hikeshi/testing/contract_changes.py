@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pydantic import ValidationError
 
 from hikeshi.capabilities import Effect, Entity
-from hikeshi.connector import Conflict
+from hikeshi.connector import Conflict, PartialFailure
 from hikeshi.testing.contract_bench import Bench, Outcome, Stand
 from hikeshi.testing.contract_case import Case, Problem
 
@@ -114,12 +114,18 @@ async def repeating_is_safe(bench: Bench) -> AsyncIterator[Problem]:
                 await stand.reached(spec, prior)
             once = bench.snapshot()
             again = await stand.call(case.action, stand.fitting(case.action))
-            if again.error is not None and not isinstance(again.error, Conflict):
+            if again.error is not None and not _is_conflict(again.error):
                 yield Problem(f"repeated, it raised {again.error!r}, not Conflict", case.action)
             if spec.marks.verify and spec.marks.undo is not None:
                 await stand.reached(spec, prior)
                 if bench.snapshot() != once:
                     yield Problem(f"repeated, it changed: {_difference(once, bench.snapshot())}", case.action)
+
+
+def _is_conflict(error: Exception) -> bool:
+    if isinstance(error, PartialFailure):
+        return all(isinstance(each, Conflict) for each in error.failures.values())
+    return isinstance(error, Conflict)
 
 
 async def plan_changes_nothing(bench: Bench) -> AsyncIterator[Problem]:

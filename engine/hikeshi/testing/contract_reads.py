@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from hikeshi.capabilities import ActionSpec, Effect
+from hikeshi.capabilities import ActionSpec, Effect, Entity
 from hikeshi.connector import ConnectorError, RouteRefused
 from hikeshi.connector.door import Door
 from hikeshi.connector.route import Route, SeenRequest
@@ -80,9 +80,9 @@ async def read_routes_are_minimal(bench: Bench) -> AsyncIterator[Problem]:
 
     for route in connector.read_routes:
         if not matched(route, requests):
-            yield Problem(f"the read route {_described(route)} is used by no action; remove it")
+            yield Problem("the read route is used by no action; remove it", _described(route))
         if matched(route, changes):
-            yield Problem(f"the read route {_described(route)} lets a change through")
+            yield Problem("the read route lets a change through", _described(route))
 
 
 def _seen(change: Change) -> SeenRequest:
@@ -136,14 +136,11 @@ async def pages_are_complete(bench: Bench) -> AsyncIterator[Problem]:
             value = (await stand.do(case.action)).value
             if len(value) != wanted:
                 yield Problem(f"gave {len(value)} of {wanted}", case.action)
-            if len({_identity(each) for each in value}) != len(value):
+            ids = [each.id for each in value if isinstance(each, Entity)]
+            if len(set(ids)) != len(ids):
                 yield Problem("gave an entry twice", case.action)
             if len(stand.wire.requests) - before < 2:
                 yield Problem("made one request only: fill more than a page", case.action)
-
-
-def _identity(value: Any) -> str:
-    return repr(getattr(value, "id", value))
 
 
 CHECKS: dict[Examination, tuple[Effect, ...]] = {

@@ -71,7 +71,7 @@ async def _everything_shown(stand: Stand) -> AsyncIterator[tuple[str, str]]:
         yield case.action, _told(await stand.call(case.action, stand.fitting(case.action)))
     for case, _spec in bench.sample(*Effect):
         for fault in _FAULTS:
-            yield f"{case.action} with {fault}", _told(await struck(stand, case, **fault))
+            yield f"{case.action} with {fault}", _told(await struck(bench, case, secret=_CANARY, **fault))
 
 
 def _told(outcome: Outcome) -> str:

@@ -420,6 +420,8 @@ class _Maker:
                 ("incidents-2024", True, True, False),
                 ("executives", False, False, True),
                 ("facilities", False, False, False),
+                ("management", False, True, True),
+                ("soc-on-call", False, True, True),
             ],
             start=1,
         ):

@@ -1,0 +1,1 @@
+"""Connectors that ship with Hikeshi, one folder for each product."""

@@ -1,0 +1,104 @@
+"""What a dry run cannot know.
+
+Rule of this file: an `Unknown` never becomes a decided value. It has no truth, and text from outside that looks like
+a stored unknown is stored in a wrapper, so that it comes back as the data it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn, TypeAlias
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+Value: TypeAlias = "bool | int | float | str | Unknown | list[Value] | dict[str, Value] | None"
+
+TAG = "$hikeshi"
+MAX_DEPTH = 100
+"""How deep lists and maps may be nested in a value that the engine works on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A value that a plan cannot know: what it would be (`shape_name`, for display), and why it is not known."""
+
+    shape_name: str
+    why: str
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"an unknown {self.shape_name} is neither true nor false: {self.why}")
+
+    def __str__(self) -> str:
+        return f"<unknown {self.shape_name}>"
+
+    def named(self, shape_name: str) -> Unknown:
+        """Return what something of another shape becomes that was derived from this."""
+        return Unknown(shape_name, self.why)
+
+
+def find_unknown(value: object) -> Unknown | None:
+    """Return the first Unknown anywhere in `value`, or None. Raises ValueError if it is nested too deep."""
+    if isinstance(value, Unknown):
+        return value
+    if not isinstance(value, (list, dict)):
+        return None
+    level: list[list[object] | dict[object, object]] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[object] = []
+        for container in level:
+            below.extend(container.values() if isinstance(container, dict) else container)
+        for entry in below:
+            if isinstance(entry, Unknown):
+                return entry
+        level = [entry for entry in below if isinstance(entry, (list, dict))]
+        if not level:
+            return None
+    raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
+
+
+def to_json(value: object) -> JSON:
+    """Return the JSON form of a value that may contain Unknown.
+
+    Maps that have the key "$hikeshi" themselves are wrapped. Raises ValueError for anything that is not plain data, and
+    for more than 100 nested levels.
+    """
+    return _encode(value, 0)
+
+
+def from_json(data: JSON) -> Value:
+    """Return the value that `to_json` encoded. Raises ValueError for anything `to_json` does not write."""
+    return _decode(data, 0)
+
+
+def _encode(value: object, depth: int) -> JSON:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, Unknown):
+        return {TAG: "unknown", "of": value.shape_name, "why": value.why}
+    if isinstance(value, list):
+        return [_encode(entry, depth + 1) for entry in value]
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"the key {key!r} of a map is not text")
+        encoded: dict[str, JSON] = {key: _encode(entry, depth + 1) for key, entry in value.items()}
+        return {TAG: "data", "value": encoded} if TAG in encoded else encoded
+    raise ValueError(f"a {type(value).__name__} is not plain data")
+
+
+def _decode(data: JSON, depth: int) -> Value:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(data, list):
+        return [_decode(entry, depth + 1) for entry in data]
+    if not isinstance(data, dict):
+        return data
+    if TAG not in data:
+        return {key: _decode(entry, depth + 1) for key, entry in data.items()}
+    match data:
+        case {"$hikeshi": "unknown", "of": str(of), "why": str(why), **rest} if not rest:
+            return Unknown(of, why)
+        case {"$hikeshi": "data", "value": dict(inner), **rest} if not rest:
+            return {key: _decode(entry, depth + 1) for key, entry in inner.items()}
+    raise ValueError(f"a stored map has the key {TAG!r} but is neither an unknown nor wrapped data")
