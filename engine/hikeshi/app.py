@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hikeshi.playbook.problem import Problem
     from hikeshi.runtime.instances import Instances
 
-__all__ = ["Hikeshi", "PlaybookProblems", "UnknownRun", "shipped_playbooks"]
+__all__ = ["Hikeshi", "PlaybookProblems", "UnknownRun"]
 
 Mode = Literal["live", "plan"]
 
@@ -48,12 +48,6 @@ class PlaybookProblems(Exception):
 
 class UnknownRun(LookupError):
     """The journal has no run of this ID."""
-
-
-def shipped_playbooks() -> Path:
-    """Return the folder of the playbooks that ship: inside an installed package, or beside the engine in a checkout."""
-    packaged = Path(__file__).parent / "_playbooks"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "playbooks"
 
 
 class Hikeshi:
@@ -99,9 +93,12 @@ class Hikeshi:
 
     @cached_property
     def library(self) -> Library:
-        from hikeshi.playbook.library import Library
+        from hikeshi.playbook.library import Library, shipped_folder
 
-        return Library([*self.config.playbooks, shipped_playbooks()])
+        shipped = shipped_folder()
+        own = self.config.playbooks
+        further = [] if shipped is None or shipped in [folder.resolve() for folder in own] else [shipped]
+        return Library([*own, *further])
 
     @cached_property
     def journal(self) -> SqliteJournal:
@@ -163,25 +160,28 @@ class Hikeshi:
         return self._programs[playbook_id]
 
     def _checked_program(self, playbook_id: str) -> Program:
-        from hikeshi.playbook.check import check_bindings, check_playbook, refuse_unsupported
+        from hikeshi.playbook.check import check_bindings, check_playbook
+        from hikeshi.playbook.library import NotLoadable, UnknownPlaybook
 
         found: dict[str, Playbook] = {}
-        problems: list[Problem] = []
+        problems: list[Problem | str] = []
         wanted = [playbook_id]
         while wanted:
             name = wanted.pop()
             if name in found:
                 continue
-            playbook, wrong = self.library.load(name)
-            problems += wrong
-            if playbook is None:
+            try:
+                playbook = found[name] = self.library.load(name)
+            except UnknownPlaybook as exc:
+                if name == playbook_id:  # who calls a playbook that does not exist is told so by its own checks
+                    problems.append(str(exc))
                 continue
-            found[name] = playbook
-            problems += refuse_unsupported(playbook)
+            except NotLoadable as exc:
+                problems += exc.problems
+                continue
             problems += check_playbook(playbook, self.catalogue, self.library)
             problems += check_bindings(playbook, self.catalogue, self.library)
-            called = (step.playbook for _, step in playbook.walk() if isinstance(step, PlaybookStep))
-            wanted += [each for each in called if self.library.has(each)]
+            wanted += [step.playbook for _, step in playbook.walk() if isinstance(step, PlaybookStep)]
         if problems:
             raise PlaybookProblems(playbook_id, sorted(set(problems), key=str))
         return Program(playbook_id, found)

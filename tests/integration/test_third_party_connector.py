@@ -104,3 +104,14 @@ def test_example_uses_what_authors_may_use(site: Path):
     }
     allowed = {"hikeshi.capabilities", "hikeshi.connector", "hikeshi.testing.estate", "hikeshi.testing.simulator"}
     assert imported == allowed
+
+
+def test_guide_shows_the_example_as_it_is():
+    """Each paragraph of Python, TOML and YAML in the guide stands in the example, word for word."""
+    guide = (ROOT / "docs" / "write-a-connector.md").read_text()
+    files = [*EXAMPLE.rglob("*.py"), EXAMPLE / "pyproject.toml", EXAMPLE / "README.md"]
+    example = "\n".join(path.read_text() for path in files)
+    blocks = [block.partition("\n")[2] for block in guide.split("```")[1::2]]
+    paragraphs = [each.strip("\n") for block in blocks for each in block.split("\n\n")]
+    assert len(paragraphs) > 8
+    assert [each for each in paragraphs if each not in example] == []

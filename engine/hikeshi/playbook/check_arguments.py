@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from hikeshi.capabilities import ActionSpec, Effect, UnknownAction
 from hikeshi.playbook.check_context import Context
@@ -12,8 +13,11 @@ from hikeshi.playbook.inference import infer_template
 from hikeshi.playbook.model import ActionStep, Position, ReadWait, WaitStep
 from hikeshi.playbook.plain_data import nearest
 from hikeshi.playbook.problem import Problem
-from hikeshi.playbook.shape import assignable, shape_of
+from hikeshi.playbook.shape import Shape, assignable, contains_entity, members_of, shape_of, without_null
 from hikeshi.playbook.template import Literal, Part, Path, Template
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 __all__ = [
     "actions_exist",
@@ -67,7 +71,7 @@ def actions_exist(context: Context) -> Iterator[Problem]:
             context.catalogue.spec(call.action)
         except UnknownAction as error:
             known = [*context.catalogue.specs]
-            position = context.places.value(call.start, call.path, 0)
+            position = context.places.value(call.start, call.path)
             yield Problem("unknown-action", str(error), position, nearest(call.action, known))
 
 
@@ -106,35 +110,45 @@ def arguments_fit(context: Context) -> Iterator[Problem]:
     """Arguments of a type that the action does not take."""
     for call, spec in _known_calls(context):
         for name, part in _parts(call).items():
-            reason = _misfit(name, part, spec, call, context)
+            if name not in spec.by_name or call.site is None:
+                continue
+            shape, findings = infer_template(Template(part), context.names(call.site))
+            wanted = shape_of(spec.by_name[name].annotation)
+            reason = None if findings else _misfit(part, shape, wanted, spec.adapters[name])
             if reason is not None:
-                message = f"the argument {name!r} of {spec.name}: {reason}"
-                yield context.at_value("wrong-argument", message, call.start, (*call.with_path, name), 0)
+                near = _nearest_word(part, wanted)
+                hint = f"; did you mean {near!r}?" if near is not None else ""
+                message = f"the argument {name!r} of {spec.name}: {reason}{hint}"
+                yield Problem(
+                    "wrong-argument", message, context.places.value(call.start, (*call.with_path, name)), near
+                )
 
 
-def _misfit(name: str, part: Part, spec: ActionSpec, call: Call, context: Context) -> str | None:
-    parameter = spec.by_name.get(name)
-    if parameter is None or call.site is None:
-        return None
-    shape, findings = infer_template(Template(part), context.names(call.site))
-    if findings:
-        return None  # reported as such
-    reason = assignable(shape, shape_of(parameter.annotation))
-    if reason is None and isinstance(part, Literal):
-        reason = _refused(name, part.value, spec)
+def _misfit(part: Part, shape: Shape, wanted: Shape, adapter: TypeAdapter[Any]) -> str | None:
+    reason = assignable(shape, wanted)
+    if reason is not None:  # it says more if null is not offered besides
+        reason = assignable(shape, without_null(wanted)) or reason
+    if isinstance(part, Literal) and not contains_entity(wanted):
+        return _refused(part.value, adapter) or reason
     return reason
 
 
-def _refused(name: str, value: object, spec: ActionSpec) -> str | None:
+def _refused(value: object, adapter: TypeAdapter[Any]) -> str | None:
+    """Return why the type itself refuses a value that is written out: it knows more than shapes do."""
     from pydantic import ValidationError
 
     try:
-        spec.adapters[name].validate_python(value)
+        adapter.validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         return f"{where}: {first['msg']}" if where else str(first["msg"])
     return None
+
+
+def _nearest_word(part: Part, wanted: Shape) -> str | None:
+    words = [word for member in members_of(wanted) for word in getattr(member, "enum", None) or ()]
+    return nearest(part.value, words) if isinstance(part, Literal) and isinstance(part.value, str) else None
 
 
 def _known_calls(context: Context) -> Iterator[tuple[Call, ActionSpec]]:

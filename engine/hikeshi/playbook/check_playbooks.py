@@ -114,7 +114,7 @@ def _misfits(given: Mapping[str, Part], called: Playbook, context: Context, site
         if reason is not None:
             path = site.path if site.path[0] == "inputs" else (*site.path, name)
             message = f"the input {name!r} of the playbook {called.id!r}: {reason}"
-            yield context.at_value("wrong-input", message, site.start, path, 0)
+            yield context.at_value("wrong-input", message, site.start, path)
 
 
 def _misfit(part: Part, declaration: InputDeclaration, context: Context, site: Site) -> str | None:

@@ -93,7 +93,7 @@ def _missing_field(read: Read, context: Context) -> tuple[Spot, Shape, str] | No
     """Return the step, the shape that lacks a field, and the field."""
     path = read.reference.path
     spot = context.outline.by_id.get(path[0]) if path else None
-    if spot is None:
+    if spot is None or _is_inside_loop(read, spot, context):
         return None
     shape = context.shapes.output(spot)
     for key in path[1:]:
@@ -105,6 +105,10 @@ def _missing_field(read: Read, context: Context) -> tuple[Spot, Shape, str] | No
             return spot, shape, key
         shape = union(found)
     return None
+
+
+def _is_inside_loop(read: Read, spot: Spot, context: Context) -> bool:
+    return context.outline.sight(read.site.view, spot).gap is Gap.INSIDE_LOOP
 
 
 def _field(shape: Shape, key: str) -> Shape | None:
@@ -145,7 +149,10 @@ def _is_broken(read: Read, context: Context) -> bool:
     if root not in context.names(read.site):
         return True
     if root in _OF_STEPS:
-        return not path or path[0] not in context.outline.by_id or _missing_field(read, context) is not None
+        spot = context.outline.by_id.get(path[0]) if path else None
+        if spot is None or _is_inside_loop(read, spot, context):
+            return True
+        return root == "steps" and _missing_field(read, context) is not None
     known: Iterable[str] = context.playbook.inputs if root == "inputs" else context.shapes.variable_sources
     return root in ("inputs", "vars") and bool(path) and path[0] not in known
 

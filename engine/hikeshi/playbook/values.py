@@ -147,6 +147,14 @@ def _name(raw: object) -> JSON:
     return value
 
 
+def _duration(raw: object) -> JSON:
+    """Products count in whole seconds, so an input of less would promise what nobody keeps."""
+    seconds = parse_duration(raw)
+    if not isinstance(seconds, int):
+        raise ValueError("a duration is given in whole seconds here, such as 90s, 15m or 8h")
+    return seconds
+
+
 def _list(raw: object) -> JSON:
     if not isinstance(raw, list):
         raise ValueError(f"it must be a list, and is {describe(raw)}")
@@ -182,7 +190,7 @@ _PARSERS: dict[str, Callable[[object], JSON]] = {
     "integer": _integer,
     "number": _number,
     "boolean": _boolean,
-    "duration": parse_duration,
+    "duration": _duration,
     "datetime": _datetime,
     "hostname": _hostname,
     "ipv4": _ip(4),
@@ -360,9 +368,9 @@ def shape_for(type_name: str, constraints: Constraints = NONE) -> Shape:
         case "string":
             texts = tuple(entry for entry in constraints.enum or () if isinstance(entry, str))
             return StringShape(enum=texts or None)
-        case "integer":
+        case "integer" | "duration":
             return shapes.INTEGER
-        case "number" | "duration":
+        case "number":
             return shapes.NUMBER
         case "boolean":
             return shapes.BOOLEAN

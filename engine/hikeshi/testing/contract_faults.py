@@ -1,7 +1,7 @@
 """Checks of how a connector takes what goes wrong: each fault becomes the right error, with the right `applied`.
 
-A fault hits the first request of a change or notification that is no read, or the last request of a read: what comes
-before, such as fetching a token, has no effect to wonder about.
+A fault hits the first request of a change or notification that is no read, or the request that a read ends with: what
+comes before, such as fetching a token, has no effect to wonder about.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from hikeshi.connector import (
     Unauthorized,
     Unavailable,
 )
-from hikeshi.testing.contract_bench import Bench, Outcome
+from hikeshi.connector.route import SeenRequest
+from hikeshi.testing.contract_bench import Bench, CannotGoOn, Outcome
 from hikeshi.testing.contract_case import Case, Problem
 from hikeshi.testing.faults import Fault
 
@@ -54,23 +55,39 @@ class _Later(Fault):
 async def struck(bench: Bench, case: Case, *, secret: str | None = None, **fault: Any) -> Outcome:
     """Call a case's action once without and once with a fault, and return how the second call went.
 
-    Each call is made by a fresh instance, so that both make the same requests.
+    Each call is made by a fresh instance, so that both make the same requests. Raises CannotGoOn if they do not.
     """
-    timeout_s = _SHORT_TIMEOUT_S if "delay_s" in fault else _TIMEOUT_S
     async with bench.stand(secret=secret) as stand:
         await stand.prepare(case)
         clean = await stand.do(case.action)
-    reading = bench.specs[case.action].effect is Effect.READ
-    positions = [n for n, request in enumerate(clean.requests) if reading or not bench.is_read(request)]
+    at = _position(bench, case, clean)
+    timeout_s = _SHORT_TIMEOUT_S if "delay_s" in fault else _TIMEOUT_S
+    later = _Later(product=bench.contract.connector.product, skip=at, **fault)
     async with bench.stand(timeout_s=timeout_s, secret=secret) as stand:
         await stand.prepare(case)
-        at = positions[-1 if reading else 0]
-        bench.simulation.faults.add(_Later(product=stand.connector.product, skip=at, **fault))
+        bench.simulation.faults.add(later)
         outcome = await stand.call(case.action, stand.fitting(case.action))
     bench.simulation.faults.clear()
-    if reading and outcome.value == clean.value and len(outcome.requests) > len(clean.requests):
-        return replace(outcome, recovered=True)
-    return outcome
+    if later.skip >= 0:
+        raise CannotGoOn(f"{case.action} makes other requests the second time; no fault could strike it")
+    return replace(outcome, recovered=_recovered(outcome, clean, at))
+
+
+def _position(bench: Bench, case: Case, clean: Outcome) -> int:
+    """Return which request a fault shall hit: how often a job is asked after varies, so its first time counts."""
+    if bench.specs[case.action].effect is not Effect.READ:
+        return next((n for n, request in enumerate(clean.requests) if not bench.is_read(request)), 0)
+    places = [_place(request) for request in clean.requests]
+    return places.index(places[-1])
+
+
+def _recovered(outcome: Outcome, clean: Outcome, at: int) -> bool:
+    places = [_place(request) for request in outcome.requests]
+    return bool(outcome.value) and outcome.value == clean.value and places[at] in places[at + 1 :]
+
+
+def _place(request: SeenRequest) -> tuple[str, str]:
+    return request.method, request.url.partition("?")[0]
 
 
 def _judge(
@@ -78,7 +95,7 @@ def _judge(
 ) -> str | None:
     """Return what is wrong with the outcome, if an error of one of these kinds was due."""
     wanted = " or ".join(kind.__name__ for kind in kinds)
-    if outcome.recovered:
+    if outcome.recovered and spec.effect is Effect.READ:
         return None
     if outcome.error is None:
         return f"ended without an error (gave {str(outcome.value)[:80]}), not with {wanted}"

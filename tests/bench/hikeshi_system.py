@@ -1,0 +1,142 @@
+"""Hikeshi itself: playbooks in YAML, started through the application service, over a real journal."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hikeshi.app import Hikeshi
+from hikeshi.capabilities import Message, Messaging, Recovery, Severity, change, read
+from hikeshi.capabilities.entities import Model
+from hikeshi.connector import Connector, Route
+from hikeshi.connector.registry import Registry
+from hikeshi.core import RunState
+from hikeshi.project import load_config
+
+
+class Switch(Model):
+    """Whether something is on."""
+
+    name: str
+    on: bool
+
+
+def _is_on(state: Switch, prior: Switch) -> bool:
+    return state.on
+
+
+class Bench(Connector, Messaging, product="bench"):
+    """One notification, one read and one change that is read before and after."""
+
+    read_routes = (Route("GET", "/on/*"),)
+
+    async def post(
+        self, channel: str, text: str, severity: Severity | None = None, thread: str | None = None
+    ) -> Message:
+        answer = await self.http.post("/post", json={"channel": channel, "text": text}, last=True)
+        return Message(connector=self.name, id=answer.json()["id"], channel=channel)
+
+    @read
+    async def state_of(self, name: str) -> Switch:
+        answer = await self.http.get(f"/on/{name}")
+        return Switch(name=name, on=answer.json()["on"])
+
+    @change(
+        target="name",
+        undo=None,
+        because="nothing depends on it",
+        verify="state_of",
+        done=_is_on,
+        recovery=Recovery.VERIFIABLE,
+    )
+    async def turn_on(self, name: str) -> None:
+        await self.http.post(f"/on/{name}", json={"on": True}, last=True)
+
+
+NOTIFY = 'action: messaging.post, with: {channel: soc, text: "message {{ %s }} of {{ inputs.tag }}"}'
+READ = 'action: bench.state_of, with: {name: "{{ inputs.tag }}-{{ %s }}"}'
+CHANGE = 'action: bench.turn_on, with: {name: "{{ inputs.tag }}-{{ %s }}"}'
+
+
+class HikeshiSystem:
+    """One project with one journal for all measures, as in a process that runs for long."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._playbooks = folder / "playbooks"
+        self._playbooks.mkdir()
+        (folder / "hikeshi.yaml").write_text(f"connectors:\n  bench: {{product: bench, base_url: '{url}'}}\n")
+        registry = Registry()
+        registry.add(Bench)
+        self._app = Hikeshi(load_config(folder), registry=registry)
+        self._runs = 0
+
+    async def sequential(self, steps: int) -> float:
+        """Return the seconds that one run takes with this many notifications, one after the other."""
+        return await self._timed_run(self._chain(steps, "notify", NOTIFY))
+
+    async def reads(self, steps: int) -> float:
+        """Return the seconds that one run takes with this many reads, one after the other."""
+        return await self._timed_run(self._chain(steps, "read", READ))
+
+    async def changes(self, steps: int) -> float:
+        """Return the seconds of one run with this many changes, one after the other; each makes three calls."""
+        return await self._timed_run(self._chain(steps, "change", CHANGE))
+
+    async def items(self, steps: int) -> float:
+        """Return the seconds that one run takes with a loop over this many items, one after the other."""
+        return await self._timed_run(self._loop(steps, 1))
+
+    async def concurrent(self, steps: int, at_once: int) -> float:
+        """Return the seconds that one run takes with this many notifications, some at a time."""
+        return await self._timed_run(self._loop(steps, at_once))
+
+    async def many_runs(self, runs: int, steps: int, at_once: int) -> float:
+        """Return the seconds that this many runs take, some at a time."""
+        playbook = self._chain(steps, "notify", NOTIFY)
+        limit = asyncio.Semaphore(at_once)
+
+        async def one() -> None:
+            async with limit:
+                await self._run(playbook)
+
+        began = time.perf_counter()
+        await asyncio.gather(*(one() for _ in range(runs)))
+        return time.perf_counter() - began
+
+    async def check(self, steps: int) -> float:
+        """Return the seconds that reading and checking a playbook of this many steps takes, done once for a process."""
+        name = self._chain(steps, "check", NOTIFY, ready=False)
+        began = time.perf_counter()
+        self._app.program(name)
+        return time.perf_counter() - began
+
+    async def _timed_run(self, playbook: str) -> float:
+        began = time.perf_counter()
+        await self._run(playbook)
+        return time.perf_counter() - began
+
+    async def _run(self, playbook: str) -> None:
+        self._runs += 1
+        state: RunState = await self._app.start_run(playbook, {"tag": f"r{self._runs}"}, actor="bench", mode="live")
+        if state.finished != "succeeded":
+            raise RuntimeError(f"{playbook} ended {state.finished}: {state.failures[:3]}")
+
+    def _chain(self, steps: int, kind: str, step: str, *, ready: bool = True) -> str:
+        lines = (f"  - {{id: s{number}, {step % number}}}" for number in range(steps))
+        return self._written(f"{kind}-{steps}", lambda: "steps:\n" + "\n".join(lines), ready=ready)
+
+    def _loop(self, steps: int, at_once: int) -> str:
+        body = f"steps:\n  - {{id: each, for_each: 'range({steps})', concurrency: {at_once}, {NOTIFY % 'item'}}}"
+        return self._written(f"loop-{steps}-{at_once}", lambda: body)
+
+    def _written(self, name: str, body: Callable[[], str], *, ready: bool = True) -> str:
+        """Write a playbook unless it is there, and have it parsed and checked, which a process does once."""
+        path = self._playbooks / f"{name}.yaml"
+        if not path.exists():
+            path.write_text(f"id: {name}\ninputs:\n  tag: {{type: string}}\n{body()}\n")
+        if ready:
+            self._app.program(name)
+        return name
+
+    async def aclose(self) -> None:
+        await self._app.aclose()
