@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hikeshi import __version__
 from hikeshi.capabilities import UnknownAction
-from hikeshi.core import Program, RunState, decode_event, evolve
+from hikeshi.core import Program, RunState, StartAction, decode_event, evolve
 from hikeshi.core import events as ev
 from hikeshi.core.program import pin_routes
 from hikeshi.journal import JournalError, Ownership, Record, SqliteJournal
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hikeshi.playbook.problem import Problem
     from hikeshi.runtime.instances import Instances
 
-__all__ = ["Hikeshi", "PlaybookProblems", "UnknownRun"]
+__all__ = ["Hikeshi", "NothingToResolve", "PlaybookProblems", "RunIsDriven", "UnknownRun"]
 
 Mode = Literal["live", "plan"]
 
@@ -44,6 +44,14 @@ class PlaybookProblems(Exception):
         super().__init__("\n".join(map(str, problems)))
         self.playbook = playbook
         self.problems = list(problems)
+
+
+class NothingToResolve(Exception):
+    """The step that somebody resolves is not of unknown outcome."""
+
+
+class RunIsDriven(Exception):
+    """Another process that is alive goes on with the run; two must not."""
 
 
 class UnknownRun(LookupError):
@@ -187,12 +195,38 @@ class Hikeshi:
         return Program(playbook_id, found)
 
     async def go_on(self, run: str, watchers: Sequence[Watcher] = ()) -> RunState:
-        """Go on with a run whose process is gone. Raises UnknownRun, RunHalted."""
+        """Go on with a run whose process is gone. Raises UnknownRun, RunIsDriven, RunHalted."""
         state = self.fold(run)
         if state.finished is not None:
             return state
-        taken = ev.RunTakenOver("", self.ownership.owner_id)
-        await self._driver(state, state.mode, watchers).drive([taken])
+        await self._driver(state, state.mode, watchers).drive([self._take_over(state)])
+        return state
+
+    def _take_over(self, state: RunState) -> ev.RunTakenOver:
+        """Return the first event of a new owner. Raises RunIsDriven while the present one lives."""
+        if self.ownership.is_alive(state.owner) and state.owner != self.ownership.owner_id:
+            raise RunIsDriven(f"run {state.run} is under way in another process; wait until it has ended")
+        return ev.RunTakenOver("", self.ownership.owner_id)
+
+    async def resolve(
+        self, run: str, path: str, *, happened: bool, actor: str, watchers: Sequence[Watcher] = ()
+    ) -> RunState:
+        """Record what a person found out about a change of unknown outcome, and go on with the run.
+
+        If it happened, the state is read back and becomes the step's output. Raises UnknownRun, NothingToResolve,
+        RunIsDriven, ConnectorError if reading back fails, RunHalted.
+        """
+        state = self.fold(run)
+        if path not in state.unknown:
+            waiting = ", ".join(sorted(state.unknown)) or "none"
+            raise NothingToResolve(f"the outcome of {path!r} in run {run} is not unknown (unknown there: {waiting})")
+        node = state.nodes[path]
+        assert node.action is not None
+        command = StartAction(path, node.attempts, node.action, node.at, node.arguments or {}, None, node.maybe)
+        driver = self._driver(state, state.mode, watchers)
+        taken = self._take_over(state)
+        output = await driver.gate.read_back(command) if happened else None
+        await driver.drive([taken, ev.StepResolved(path, happened, actor, output)])
         return state
 
     def unfinished(self) -> list[str]:

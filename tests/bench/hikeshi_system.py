@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from hikeshi.app import Hikeshi
@@ -70,29 +69,49 @@ class HikeshiSystem:
         self._app = Hikeshi(load_config(folder), registry=registry)
         self._runs = 0
 
+    async def prepare(self, lengths: list[int], loops: list[tuple[int, int]]) -> float:
+        """Write every playbook that is measured, and return the seconds that reading and checking the longest takes.
+
+        A process reads and checks a playbook once, when it first runs it.
+        """
+        for steps in lengths:
+            for kind, step in (("notify", NOTIFY), ("read", READ), ("change", CHANGE)):
+                lines = (f"  - {{id: s{number}, {step % number}}}" for number in range(steps))
+                self._write(f"{kind}-{steps}", "steps:\n" + "\n".join(lines))
+        for steps, at_once in loops:
+            loop = f"id: each, for_each: 'range({steps})', concurrency: {at_once}"
+            self._write(f"loop-{steps}-{at_once}", f"steps:\n  - {{{loop}, {NOTIFY % 'item'}}}")
+        began = time.perf_counter()
+        self._app.program(f"notify-{max(lengths)}")
+        return time.perf_counter() - began
+
+    def _write(self, name: str, steps: str) -> None:
+        (self._playbooks / f"{name}.yaml").write_text(f"id: {name}\ninputs:\n  tag: {{type: string}}\n{steps}\n")
+
     async def sequential(self, steps: int) -> float:
         """Return the seconds that one run takes with this many notifications, one after the other."""
-        return await self._timed_run(self._chain(steps, "notify", NOTIFY))
+        return await self._timed_run(f"notify-{steps}")
 
     async def reads(self, steps: int) -> float:
         """Return the seconds that one run takes with this many reads, one after the other."""
-        return await self._timed_run(self._chain(steps, "read", READ))
+        return await self._timed_run(f"read-{steps}")
 
     async def changes(self, steps: int) -> float:
         """Return the seconds of one run with this many changes, one after the other; each makes three calls."""
-        return await self._timed_run(self._chain(steps, "change", CHANGE))
+        return await self._timed_run(f"change-{steps}")
 
     async def items(self, steps: int) -> float:
         """Return the seconds that one run takes with a loop over this many items, one after the other."""
-        return await self._timed_run(self._loop(steps, 1))
+        return await self._timed_run(f"loop-{steps}-1")
 
     async def concurrent(self, steps: int, at_once: int) -> float:
         """Return the seconds that one run takes with this many notifications, some at a time."""
-        return await self._timed_run(self._loop(steps, at_once))
+        return await self._timed_run(f"loop-{steps}-{at_once}")
 
     async def many_runs(self, runs: int, steps: int, at_once: int) -> float:
         """Return the seconds that this many runs take, some at a time."""
-        playbook = self._chain(steps, "notify", NOTIFY)
+        playbook = f"notify-{steps}"
+        self._app.program(playbook)
         limit = asyncio.Semaphore(at_once)
 
         async def one() -> None:
@@ -103,14 +122,8 @@ class HikeshiSystem:
         await asyncio.gather(*(one() for _ in range(runs)))
         return time.perf_counter() - began
 
-    async def check(self, steps: int) -> float:
-        """Return the seconds that reading and checking a playbook of this many steps takes, done once for a process."""
-        name = self._chain(steps, "check", NOTIFY, ready=False)
-        began = time.perf_counter()
-        self._app.program(name)
-        return time.perf_counter() - began
-
     async def _timed_run(self, playbook: str) -> float:
+        self._app.program(playbook)
         began = time.perf_counter()
         await self._run(playbook)
         return time.perf_counter() - began
@@ -120,23 +133,6 @@ class HikeshiSystem:
         state: RunState = await self._app.start_run(playbook, {"tag": f"r{self._runs}"}, actor="bench", mode="live")
         if state.finished != "succeeded":
             raise RuntimeError(f"{playbook} ended {state.finished}: {state.failures[:3]}")
-
-    def _chain(self, steps: int, kind: str, step: str, *, ready: bool = True) -> str:
-        lines = (f"  - {{id: s{number}, {step % number}}}" for number in range(steps))
-        return self._written(f"{kind}-{steps}", lambda: "steps:\n" + "\n".join(lines), ready=ready)
-
-    def _loop(self, steps: int, at_once: int) -> str:
-        body = f"steps:\n  - {{id: each, for_each: 'range({steps})', concurrency: {at_once}, {NOTIFY % 'item'}}}"
-        return self._written(f"loop-{steps}-{at_once}", lambda: body)
-
-    def _written(self, name: str, body: Callable[[], str], *, ready: bool = True) -> str:
-        """Write a playbook unless it is there, and have it parsed and checked, which a process does once."""
-        path = self._playbooks / f"{name}.yaml"
-        if not path.exists():
-            path.write_text(f"id: {name}\ninputs:\n  tag: {{type: string}}\n{body()}\n")
-        if ready:
-            self._app.program(name)
-        return name
 
     async def aclose(self) -> None:
         await self._app.aclose()

@@ -64,6 +64,7 @@ class Bench:
     sizes: Sizes
     server: Server
     folder: Path
+    check_s: float = 0.0
     workers: dict[str, Worker] = field(default_factory=dict)
     figures: Figures = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
 
@@ -159,6 +160,10 @@ class Bench:
             yield self._length_table(kind, title)
         yield table("Journal appends: records/s that are durable", figures["journal"])
 
+    def check_line(self) -> str:
+        steps = max(self.sizes.lengths)
+        return f"Reading and checking a playbook of {steps:,} steps, once a process: {self.check_s:.1f} s"
+
     def _length_table(self, kind: str, title: str) -> str:
         shortest, longest = f"{min(self.sizes.lengths):,}", f"{max(self.sizes.lengths):,}"
         times = self.of(kind, longest) / self.of(kind, shortest)
@@ -191,20 +196,27 @@ def main() -> None:
         _print("")
         for text in bench.tables():
             _print(text)
+        _print(bench.check_line())
     _print(f"{time.monotonic() - began:.0f} s in all")
 
 
 def _measure(bench: Bench, journal: Worker) -> None:
+    sizes = bench.sizes
     _write_project(bench.folder, bench.server.url)
-    bench.starts()  # fills the caches of modules and files; not counted
+    lengths = [sizes.w1_steps, sizes.w3_steps, *sizes.lengths]
+    loops = [(sizes.w2_steps, sizes.at_once), *((steps, 1) for steps in sizes.lengths)]
+    bench.check_s = bench.workers[_NOTIFY].measure("prepare", lengths=lengths, loops=loops)
+    # The first of everything fills caches and opens connections, and does not count.
+    bench.starts()
+    bench.one_run_in_sequence()
     bench.figures.clear()
     parts: tuple[tuple[str, int, Callable[[], None]], ...] = (
-        ("W1", bench.sizes.rounds, bench.one_run_in_sequence),
-        ("W2", bench.sizes.rounds, bench.one_run_at_once),
-        ("W3", bench.sizes.rounds, bench.many_runs),
-        ("W4", bench.sizes.starts, bench.starts),
-        ("lengths", bench.sizes.length_rounds, bench.lengths),
-        ("journal", bench.sizes.rounds, lambda: bench.journal(journal)),
+        ("W1", sizes.rounds, bench.one_run_in_sequence),
+        ("W2", sizes.rounds, bench.one_run_at_once),
+        ("W3", sizes.rounds, bench.many_runs),
+        ("W4", sizes.starts, bench.starts),
+        ("lengths", sizes.length_rounds, bench.lengths),
+        ("journal", sizes.rounds, lambda: bench.journal(journal)),
     )
     for number in range(max(rounds for _, rounds, _ in parts)):
         for name, rounds, part in parts:

@@ -227,7 +227,7 @@ def _playbook_finished(state: RunState, event: ev.PlaybookFinished) -> None:
     assert inner is not None
     node.error = event.error
     failed = inner.failed or event.error is not None
-    node.blocks = inner.blocks or event.error is not None
+    node.blocks, node.cause = inner.blocks or event.error is not None, inner.cause
     end(state, node, StepStatus.FAILED if failed else StepStatus.SUCCEEDED)
 
 

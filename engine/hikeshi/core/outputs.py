@@ -41,12 +41,14 @@ def outputs_of_list(steps: ListRun) -> dict[str, Any]:
 
 
 def error_of(node: Node) -> dict[str, Any] | None:
-    """Return a node's error as expressions see it, or None."""
-    if node.error is None:
-        if node.status is StepStatus.FAILED:
-            return {"kind": "failed", "message": f"something in {node.step.label!r} failed"}
+    """Return a node's error as expressions see it, or None. What holds others gives the first error inside it."""
+    at = node
+    while at.error is None and at.cause is not None:
+        at = at.cause
+    if at.error is None:
         return None
-    return {"kind": node.error.kind, "message": node.error.message}
+    where = "" if at is node else f"{at.path}: "
+    return {"kind": at.error.kind, "message": where + at.error.message}
 
 
 def _parts(node: Node) -> list[Node | Any]:

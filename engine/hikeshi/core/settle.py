@@ -135,6 +135,8 @@ def _settle_part(state: RunState, group: Node, part: Node, failed: bool) -> None
     group.parts_left -= 1
     group.parts_failed += failed
     group.blocks = group.blocks or part.blocks
+    if failed and group.cause is None:
+        group.cause = part
     if group.is_loop:
         start_parts(state, group)
     elif group.parts_left == 0:
@@ -154,6 +156,8 @@ def _end_group(state: RunState, group: Node) -> None:
 def _settle_child(state: RunState, siblings: ListRun, node: Node, failed: bool) -> None:
     siblings.failed = siblings.failed or failed
     siblings.blocks = siblings.blocks or node.blocks
+    if failed and siblings.cause is None:
+        siblings.cause = node
     for key in siblings.steps.dependents[node.step.key]:
         _one_need_less(state, siblings.nodes[key], node)
     siblings.left -= 1
@@ -199,7 +203,7 @@ def _failure_reaches(state: RunState, frame: Frame) -> None:
 def _list_ended(state: RunState, ended: ListRun) -> None:
     if ended.role == "block":
         assert ended.owner is not None
-        ended.owner.blocks = ended.blocks
+        ended.owner.blocks, ended.owner.cause = ended.blocks, ended.cause
         end(state, ended.owner, StepStatus.FAILED if ended.failed else StepStatus.SUCCEEDED)
     elif ended.role == "on_error":
         assert ended.owner is not None

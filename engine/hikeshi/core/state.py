@@ -70,6 +70,7 @@ class Node:
     parts: list[Node] = field(default_factory=list)  # of a loop or fan-out, in order
     parts_left: int = 0
     parts_failed: int = 0
+    cause: Node | None = None  # what failed first inside it
 
     @property
     def parent(self) -> Node | None:
@@ -93,6 +94,7 @@ class ListRun:
     failed: bool = False
     blocks: bool = False
     maybe: bool = False
+    cause: Node | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +119,12 @@ class Frame:
     def failed(self) -> bool:
         lists = (self.body, self.on_failure, self.finally_)
         return self.stopped == "failed" or any(steps is not None and steps.failed for steps in lists)
+
+    @property
+    def cause(self) -> Node | None:
+        """Return what failed first in it, or None."""
+        lists = (self.body, self.on_failure, self.finally_)
+        return next((steps.cause for steps in lists if steps is not None and steps.cause is not None), None)
 
     @property
     def blocks(self) -> bool:

@@ -74,6 +74,14 @@ class ChangeCall:
             await self._send_and_see()
         return self._ending()
 
+    async def read_back(self) -> Any:
+        """Return the present state as plain data, or null if it cannot be read back at all. Raises ConnectorError."""
+        if self.spec.marks.verify is None:
+            return None
+        self.fates = [_Fate(target) for target in targets_of(self.spec, self.arguments)]
+        states = [_plain(state) for state in await self._states(self.fates)]
+        return self.redactor.data(states if self.spec.batched else states[0])
+
     async def _recover(self, record: Record) -> list[Event]:
         """Go on with a change that was under way when the process died."""
         intent = self.command.intent

@@ -57,7 +57,7 @@ class Driver:
         watchers: Iterable[Watcher] = (),
     ) -> None:
         self.state = state
-        self._gate = gate
+        self.gate = gate
         self._journal = journal
         self._clock = clock
         self._redactor = redactor
@@ -165,7 +165,7 @@ class Driver:
     async def _events_of(self, command: Command) -> Sequence[Event]:
         match command:
             case StartAction():
-                return await self._gate.perform(command, self.record)
+                return await self.gate.perform(command, self.record)
             case WaitUntil():
                 wait_s = (command.due_at - self._clock.now()).total_seconds()
                 await self._clock.sleep(max(0.0, wait_s))

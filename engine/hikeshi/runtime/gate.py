@@ -75,8 +75,16 @@ class Gate:
             return [await plan_call(spec, command, typed, self.instances.get(names[0]), self.altered)]
         if spec.effect is Effect.NOTIFY:
             return await self._notify(spec, command, typed, names[0], record)
-        call = ChangeCall(self.run, spec, command, typed, self.instances.get(names[0]), self.clock, self.redactor)
-        return await call.make(record)
+        return await self._change(spec, command, typed, names[0]).make(record)
+
+    async def read_back(self, command: StartAction) -> Any:
+        """Return the state that a change of unknown outcome left behind, as plain data. Raises ConnectorError."""
+        spec = self.catalogue.spec(command.action)
+        typed = typed_arguments(spec, command.arguments)
+        return await self._change(spec, command, typed, self._where(spec, typed, command)[0]).read_back()
+
+    def _change(self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str) -> ChangeCall:
+        return ChangeCall(self.run, spec, command, typed, self.instances.get(name), self.clock, self.redactor)
 
     def _where(self, spec: ActionSpec, typed: dict[str, Any], command: StartAction) -> tuple[str, ...]:
         owner = owner_of(spec, typed)
