@@ -63,8 +63,14 @@ def judge(response: Response) -> None:
 
 
 def resources(response: Response) -> list[dict[str, Any]]:
-    """Return the `resources` of an answer. Raises Invalid if there are none of the expected form."""
-    found = response.json().get("resources")
+    """Return the `resources` of an answer; Falcon may write null for none.
+
+    Raises Invalid if they are not of the expected form or not there at all: an answer without them says nothing.
+    """
+    body = response.json()
+    if "resources" not in body:
+        raise Invalid(f"{response.where}: the answer has no 'resources'")
+    found = body["resources"]
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):

@@ -72,8 +72,13 @@ def text_in(data: Mapping[str, Any], field: str) -> str:
 
 
 def moment_in(data: Mapping[str, Any], field: str) -> datetime | None:
-    """Return a moment with its zone, or None where Graph has none. Raises Invalid if the text is no moment."""
-    value = data.get(field)
+    """Return a moment with its zone, or None where Graph wrote null.
+
+    Raises Invalid if the text is no moment, or the answer does not have the field: that is not the same as null.
+    """
+    if field not in data:
+        raise Invalid(f"the answer has no {field}")
+    value = data[field]
     if value is None:
         return None
     try:

@@ -116,10 +116,10 @@ class Connector:
     @classmethod
     def own_actions(cls) -> tuple[ActionSpec, ...]:
         """Return the actions only this product has, `product.verb`. One without a declared effect is a change."""
-        known = {verb for capability in cls.capabilities() for verb in capability.verbs()}
+        known = {verb for capability in cls.capabilities() for verb in capability.verbs()} | set(vars(Connector))
         own = [
             name
-            for name, value in vars(cls).items()
-            if inspect.iscoroutinefunction(value) and not name.startswith("_") and name not in known
+            for name in dir(cls)
+            if not name.startswith("_") and name not in known and inspect.iscoroutinefunction(getattr(cls, name))
         ]
         return tuple(build_spec(cls.product, cls, name) for name in own)

@@ -4,7 +4,7 @@ Rule of this file: what comes out is plain data of the YAML 1.2 core schema and 
 `no` and `on` are text, dates are text, and aliases can't blow a small file up.
 
 The tree is built from the events of ruamel.yaml's C parser: its own loaders are five times slower, and resolve scalars
-by YAML 1.1. That parser also refuses `[role:lead]`, which YAML 1.2 allows; so a colon inside a word is hidden from it.
+by YAML 1.1. That parser also refuses `[role:lead, sure?]`, which YAML 1.2 allows; so these signs are hidden from it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ MAX_DEPTH = 64
 MAX_NODES = 200_000
 """How many nodes a document may have once its aliases are written out."""
 
-# A colon between two characters of a word, as in role:lead. Tags keep theirs.
-_INNER_COLON = re.compile(r"""(?:^|(?<=[\s\[{,]))!\S*|(?<=[^\s"'\[\]{},]):(?=[^\s"'\[\]{},])""", re.MULTILINE)
+# A colon between two characters of a word, as in role:lead, and a question mark after one. Tags keep theirs.
+_INSIDE_WORD = re.compile(
+    r"""(?:^|(?<=[\s\[{,]))!\S*|(?<=[^\s"'\[\]{},])(?::(?=[^\s"'\[\]{},])|\?)""", re.MULTILINE
+)
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -141,14 +143,13 @@ class _Builder:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self._anchors: dict[str, Node | None] = {}  # None while the node is not complete
-        self._colon = ":"  # what stands for a colon inside a word
+        self._hidden = {":": ":", "?": "?"}  # what stands for these signs inside a word
 
     def build(self, text: str) -> Node:
         from ruamel.yaml import events as kinds
         from ruamel.yaml.error import YAMLError
 
-        self._colon = next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in text)
-        parser = _c_parser(_INNER_COLON.sub(lambda found: found[0] if found[0] != ":" else self._colon, text))
+        parser = _c_parser(self._hide(text))
         try:
             root = self._document(parser, kinds)
         except YAMLError as error:
@@ -156,6 +157,17 @@ class _Builder:
         if isinstance(root, Scalar) and root.value is None:
             raise _Stop(Fault("yaml-empty", "the file holds no YAML: it is empty, or all comments", 1, 1))
         return root
+
+    def _hide(self, text: str) -> str:
+        unused = (chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in text)
+        self._hidden = {sign: next(unused) for sign in self._hidden}
+        return _INSIDE_WORD.sub(lambda found: self._hidden.get(found[0], found[0]), text)
+
+    def _shown(self, text: str) -> str:
+        for sign, hidden in self._hidden.items():
+            if hidden in text:
+                text = text.replace(hidden, sign)
+        return text
 
     def _document(self, parser: Any, kinds: Any) -> Node:
         root: Node | None = None
@@ -183,7 +195,7 @@ class _Builder:
 
     def _scalar(self, event: Any) -> Scalar:
         mark = event.start_mark
-        written = event.value.replace(self._colon, ":")
+        written = self._shown(event.value)
         value: bool | int | float | str | None = written
         self._check_tag(event, allowed="tag:yaml.org,2002:str")
         if event.implicit[0] and event.tag is None and not event.style:
@@ -192,7 +204,8 @@ class _Builder:
             except NotANumber as error:
                 self.faults.append(_at(event, "yaml-number", str(error)))
         one_line = mark.line == event.end_mark.line and event.style not in ("|", ">")
-        offset = mark.column + (1 if event.style else 0) if one_line else None
+        bare = event.anchor is None and event.tag is None  # otherwise the mark is theirs, not the text's
+        offset = mark.column + (1 if event.style else 0) if one_line and bare else None
         scalar = Scalar(value, mark.line + 1, mark.column + 1, offset)
         if event.anchor is not None:
             self._anchors[event.anchor] = scalar

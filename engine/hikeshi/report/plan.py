@@ -19,13 +19,14 @@ def plan_report(state: RunState) -> dict[str, Any]:
 
     Shape: `{plan, digest, playbook, status, inputs, actions: [{path, action, connector, effect, certainty, condition,
     target, requests: [{method, url, body, volatile}], complete, not_checked, already}], reads, problems}`. `digest` is
-    the SHA-256 of the playbook texts, inputs and actions, so two plans that would do the same have the same one.
+    the SHA-256 of the playbook texts, inputs and actions without volatile fields, so two plans that would do the same
+    have the same one.
     """
     assert state.root is not None
     actions = [_action(node) for _, node in tree(state) if node.plan is not None]
     digests = {name: playbook.digest for name, playbook in sorted(state.program.playbooks.items())}
     inputs = to_json(state.root.inputs)
-    relied_on = {"playbooks": digests, "inputs": inputs, "actions": actions}
+    relied_on = {"playbooks": digests, "inputs": inputs, "actions": [_lasting(action) for action in actions]}
     canonical = json.dumps(relied_on, sort_keys=True, separators=(",", ":"))
     return {
         "plan": state.run,
@@ -56,6 +57,18 @@ def _action(node: Node) -> dict[str, Any]:
         "not_checked": plan.not_checked,
         "already": plan.already,
     }
+
+
+def _lasting(action: dict[str, Any]) -> dict[str, Any]:
+    """Return an action without the fields of its requests that differ each time they are made."""
+    requests = [{**request, "body": _without(request["volatile"], request["body"])} for request in action["requests"]]
+    return {**action, "requests": requests}
+
+
+def _without(volatile: list[str], body: Any) -> Any:
+    if isinstance(body, dict):
+        return {key: _without(volatile, value) for key, value in body.items() if key not in volatile}
+    return [_without(volatile, entry) for entry in body] if isinstance(body, list) else body
 
 
 def _condition(node: Node) -> str | None:

@@ -23,12 +23,12 @@ def steps(text: str) -> str:
 
 CASES = [
     ("unknown-key at the top", "id: p\nstepz: []\nsteps: [{set: {a: '1'}}]", "2:1 unknown-key", "id: p\nsteps: [{set: {a: '1'}}]"),
-    ("unknown-key of a step", steps("{set: {a: '1'}, whn: 'true'}"), "4:22 unknown-key", steps("{set: {a: '1'}, when: 'true'}")),
+    ("unknown-key of a step", steps("{set: {a: '1'}, whn: 'true'}"), "4:21 unknown-key", steps("{set: {a: '1'}, when: 'true'}")),
     ("unknown-key for the kind", steps("{acton: edr.list_alerts}"), "4:6 unknown-key", steps("{action: edr.list_alerts}")),
     ("unknown-key in retry", steps("{action: a.b, retry: {atempts: 3}}"), "4:27 unknown-key", steps("{action: a.b, retry: {attempts: 3}}")),
     ("missing-key at the top", "steps: [{set: {a: '1'}}]", "1:1 missing-key", "id: p\nsteps: [{set: {a: '1'}}]"),
     ("missing-key by", steps("{approve: Go?, within: 1m}"), "4:5 missing-key", steps("{approve: Go?, within: 1m, by: [a]}")),
-    ("missing-key at_most", steps("{steps: [{set: {a: '1'}}], while: 'true'}"), "4:33 missing-key",
+    ("missing-key at_most", steps("{steps: [{set: {a: '1'}}], while: 'true'}"), "4:32 missing-key",
      steps("{steps: [{set: {a: '1'}}], while: 'true', at_most: 2}")),
     ("missing-key of a wait", steps("{wait: {event: x}}"), "4:12 missing-key", steps("{wait: {event: x, at_most: 1h}}")),
     ("wrong-type of a playbook", "[a]", "1:1 wrong-type", "id: p\nsteps: [{set: {a: '1'}}]"),
@@ -55,7 +55,7 @@ CASES = [
     ("wrong-value: then", steps("{action: a.b, on_error: {steps: [{action: a.b}], then: stop}}"), "4:60 wrong-value",
      steps("{action: a.b, on_error: {steps: [{action: a.b}], then: continue}}")),
     ("wrong-value: default and required", "id: p\ninputs: {a: {type: string, default: x, required: true}}\nsteps: [{action: a.b}]",
-     "2:41 wrong-value", "id: p\ninputs: {a: {type: string, default: x}}\nsteps: [{action: a.b}]"),
+     "2:40 wrong-value", "id: p\ninputs: {a: {type: string, default: x}}\nsteps: [{action: a.b}]"),
     ("wrong-value: cron", "id: p\ntriggers: [{id: t, schedule: 0 25 * * *}]\nsteps: [{action: a.b}]", "2:30 wrong-value",
      "id: p\ntriggers: [{id: t, schedule: 0 23 * * *}]\nsteps: [{action: a.b}]"),
     ("wrong-limit", "id: p\ninputs: {a: {type: boolean, minimum: 1}}\nsteps: [{action: a.b}]", "2:13 wrong-limit",
@@ -64,8 +64,8 @@ CASES = [
      "id: p\ninputs: {host: {type: host}}\nsteps: [{action: a.b}]"),
     ("bad-id of a variable", steps("{set: {Big: '1'}}"), "4:12 bad-id", steps("{set: {big: '1'}}")),
     ("wrong-value of a step ID", steps("{id: isolate-it, action: a.b}"), "4:10 wrong-value", steps("{id: isolate_it, action: a.b}")),
-    ("bad-expression", steps("{action: a.b, when: 'inputs.a =='}"), "4:39 bad-expression", steps("{action: a.b, when: 'inputs.a == 1'}")),
-    ("bad-expression in braces", steps('{action: a.b, with: {c: "x {{ 1 + }}"}}'), "4:39 bad-expression",
+    ("bad-expression", steps("{action: a.b, when: 'inputs.a =='}"), "4:37 bad-expression", steps("{action: a.b, when: 'inputs.a == 1'}")),
+    ("bad-expression in braces", steps('{action: a.b, with: {c: "x {{ 1 + }}"}}'), "4:38 bad-expression",
      steps('{action: a.b, with: {c: "x {{ 1 + 1 }}"}}')),
     ("bad-expression with braces", steps('{action: a.b, when: "{{ inputs.a }}"}'), "4:26 bad-expression", steps('{action: a.b, when: "inputs.a"}')),
     ("misplaced-key retry", steps("{set: {a: '1'}, retry: {attempts: 2}}"), "4:21 misplaced-key", steps("{action: a.b, retry: {attempts: 2}}")),
@@ -84,7 +84,7 @@ CASES = [
     ("reserved-id", steps("{id: on_error, action: a.b}"), "4:10 reserved-id", steps("{id: on_errors, action: a.b}")),
     ("duplicate-id", steps("{id: first, action: a.b}"), "4:10 duplicate-id", steps("{id: second, action: a.b}")),
     ("duplicate-id of a trigger", "id: p\ntriggers: [{id: t, webhook: w}, {id: t, webhook: v}]\nsteps: [{action: a.b}]",
-     "2:37 duplicate-id", "id: p\ntriggers: [{id: t, webhook: w}, {id: u, webhook: v}]\nsteps: [{action: a.b}]"),
+     "2:38 duplicate-id", "id: p\ntriggers: [{id: t, webhook: w}, {id: u, webhook: v}]\nsteps: [{action: a.b}]"),
     ("unknown-need", steps("{action: a.b, needs: [frist]}"), "4:27 unknown-need", steps("{action: a.b, needs: [first]}")),
     ("cycle", steps("{id: me, action: a.b, needs: [me]}"), "4:35 cycle", steps("{id: me, action: a.b, needs: [first]}")),
     ("misplaced-stop in parallel", steps("{parallel: [{stop: {status: failed}}]}"), "4:18 misplaced-stop",
@@ -174,7 +174,7 @@ outputs: {b: "{{ 1 + }}"}
 """
 
     assert found(text) == [
-        "1:5 wrong-value", "2:7 wrong-type", "3:20 wrong-value", "5:14 wrong-value", "5:35 wrong-type", "6:5 step-kind",
+        "1:5 wrong-value", "2:7 wrong-type", "3:20 wrong-value", "5:14 wrong-value", "5:37 wrong-type", "6:5 step-kind",
         "6:33 unknown-key", "7:23 bad-expression", "7:31 wrong-value", "8:21 bad-expression",
     ]  # fmt: skip
 
@@ -183,7 +183,7 @@ def test_what_an_alias_repeats_is_reported_once() -> None:
     """One mistake is one problem, however often it is used."""
     text = "id: p\nvars: {x: &x '{{ 1 + }}', y: *x}\nsteps: [{action: a.b}]"
 
-    assert found(text) == ["2:22 bad-expression"]
+    assert found(text) == ["2:11 bad-expression"]
 
 
 def test_text_where_a_number_is_meant_says_how_to_write_it() -> None:

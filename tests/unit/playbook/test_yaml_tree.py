@@ -81,7 +81,7 @@ def test_text_in_quotes_knows_where_it_starts() -> None:
     ("text", "value"),
     [
         ("by: [role:soc_lead, a::b]", {"by": ["role:soc_lead", "a::b"]}),
-        ("{url: https://bad.example/x?y:z}", {"url": "https://bad.example/x?y:z"}),
+        ("{url: https://bad.example/x?y:z, ask: Go?}", {"url": "https://bad.example/x?y:z", "ask": "Go?"}),
         ('{"a":1}', {"a": 1}),
         ("a: 'x:y'\nb: |\n  p:q\n", {"a": "x:y", "b": "p:q\n"}),
         ("a:b: c", {"a:b": "c"}),
@@ -152,7 +152,7 @@ def test_a_tab_is_named_as_the_cause() -> None:
 
 def test_a_file_that_is_too_large_is_refused() -> None:
     """The limit counts bytes, and nothing is parsed."""
-    assert fault("#" + "あ" * (4 * 1024 * 1024 // 3))[0] == "yaml-size"
+    assert fault("#" + "あ" * (4 * 1024 * 1024 // 3 + 1))[0] == "yaml-size"
 
 
 def test_several_faults_of_a_readable_file_are_all_reported() -> None:

@@ -1,0 +1,57 @@
+"""Logs: one JSON object on each line of the standard error, and only for somebody who asked for them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+from hikeshi.secrets import Redactor
+
+__all__ = ["LEVELS", "write_logs"]
+
+LEVELS = ("debug", "info", "warning", "error")
+
+# These write headers and bodies into their debug logs; how many connections there are is none of our business.
+_TALKATIVE = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn", "hpack")
+
+
+def write_logs(level: str, redactor: Redactor) -> None:
+    """Write the logs of this process from this level on, ours and those of the libraries, with every secret masked."""
+
+    def mask(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        masked: Mapping[str, Any] = redactor.data(dict(event))
+        return masked
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                mask,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.INFO, root.level))

@@ -1,0 +1,119 @@
+"""What a run did to the world, or tried to: every change of one target and every message, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hikeshi.capabilities import Effect
+from hikeshi.core import Node, RunState, StepStatus, decode_event
+from hikeshi.core import events as ev
+from hikeshi.journal import Record
+from hikeshi.report.tree import tree
+
+__all__ = ["Change", "changes", "targets"]
+
+Outcome = Literal["done", "already", "failed", "unknown", "open", "not reached"]
+
+_OUTCOMES: Mapping[StepStatus, Outcome] = {
+    StepStatus.SUCCEEDED: "done",
+    StepStatus.FAILED: "failed",
+    StepStatus.UNKNOWN: "unknown",
+    StepStatus.RUNNING: "open",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One target of a change, or one message. `target` is what people call it; a message has none.
+
+    `already`: it was so before, and nothing was sent. `open`: the run is not that far yet. `not reached`: something
+    that it needs went wrong.
+    """
+
+    path: str
+    action: str
+    effect: Effect
+    connector: str
+    target: str | None
+    outcome: Outcome
+    error: str | None
+    attempts: int
+    possibly_repeated: bool
+
+
+def changes(state: RunState, records: Iterable[Record]) -> Iterator[Change]:
+    """Give every change and message of a run, in the order of the playbook."""
+    settled, labels = _recorded(records)
+    for _, node in tree(state):
+        if node.action is None or node.parts or state.routes[node.action].effect is Effect.READ:
+            continue
+        named = targets(state, node)
+        fates = list(settled.get(node.path, {}).values())
+        for number, (label, connector) in enumerate(named):
+            fate = fates[number] if len(fates) == len(named) else None
+            known = labels.get((node.path, fate.target)) if fate is not None else None
+            yield _change(state, node, known or label, connector, fate)
+
+
+def targets(state: RunState, node: Node) -> list[tuple[str | None, str]]:
+    """Return what an action of a run is aimed at, for people, each with the connector that it goes to."""
+    assert node.action is not None
+    route = state.routes[node.action]
+    connector = ", ".join(node.at)
+    value = (node.arguments or {}).get(route.target or "")
+    if route.target is None:
+        return [(None, connector)]
+    entries = value if isinstance(value, list) else [value]
+    return [(_label(entry), _owner(entry) or connector) for entry in entries]
+
+
+def _recorded(records: Iterable[Record]) -> tuple[dict[str, dict[str, ev.TargetSettled]], dict[tuple[str, str], str]]:
+    """Return the last word about each target of each path, and what targets were called when they were sent."""
+    settled: dict[str, dict[str, ev.TargetSettled]] = {}
+    labels: dict[tuple[str, str], str] = {}
+    for record in records:
+        if record.kind not in ("ActionIntended", "TargetSettled"):
+            continue
+        event = decode_event(record.kind, record.path, record.data)
+        if isinstance(event, ev.TargetSettled):
+            settled.setdefault(record.path, {})[event.target] = event
+        elif isinstance(event, ev.ActionIntended):
+            labels.update({(record.path, each["identity"]): each["label"] for each in event.targets})
+    return settled, labels
+
+
+def _change(
+    state: RunState, node: Node, label: str | None, connector: str, fate: ev.TargetSettled | None
+) -> Change:
+    assert node.action is not None
+    outcome = _OUTCOMES.get(node.status, "not reached")
+    error = node.error.message if node.error is not None and outcome in ("failed", "unknown") else None
+    if fate is not None and outcome != "open":
+        outcome = fate.outcome
+        error = fate.error.message if fate.error is not None else None
+    elif outcome == "done" and node.already:
+        outcome = "already"
+    return Change(
+        node.path,
+        node.action,
+        state.routes[node.action].effect,
+        connector,
+        label,
+        outcome,
+        error,
+        node.attempts,
+        node.possibly_repeated,
+    )
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get("name") or value.get("value") or value.get("id") or "?")
+    return str(value)
+
+
+def _owner(value: Any) -> str | None:
+    owner = value.get("connector") if isinstance(value, Mapping) else None
+    return owner if isinstance(owner, str) else None

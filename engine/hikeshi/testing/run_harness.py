@@ -1,0 +1,180 @@
+"""Runs a playbook in memory, on virtual time, against fake connectors: "this YAML, these answers: what happened?"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hikeshi.connector import Connector
+from hikeshi.connector.registry import Registry, fill_catalogue
+from hikeshi.core import Node, Program, RunState, StepStatus, decode_event, evolve
+from hikeshi.core import events as ev
+from hikeshi.core.events import Event
+from hikeshi.core.program import pin_routes
+from hikeshi.journal import Journal, Record
+from hikeshi.playbook.inputs import accept_inputs
+from hikeshi.playbook.parse import load_playbook
+from hikeshi.runtime.clock import Clock
+from hikeshi.runtime.driver import Driver, Watcher
+from hikeshi.runtime.gate import Gate
+from hikeshi.runtime.instances import Instances
+from hikeshi.runtime.projections import HoldsProjection, RunsProjection
+from hikeshi.secrets import Redactor
+from hikeshi.testing.fake_clock import FakeClock
+from hikeshi.testing.fake_connector import FakeWorld, fake_connector
+from hikeshi.testing.memory_journal import MemoryJournal
+
+__all__ = ["Outcome", "RunHarness", "make_program"]
+
+
+def make_program(text: str, *called: str) -> Program:
+    """Return the program of a playbook's text and those of the playbooks it calls. Raises ValueError with problems."""
+    playbooks = {}
+    main = ""
+    for at, source in enumerate((text, *called)):
+        playbook, problems = load_playbook(source, f"playbook-{at}.yaml")
+        if playbook is None:
+            raise ValueError("\n".join(map(str, problems)))
+        main = main or playbook.id
+        playbooks[playbook.id] = playbook
+    return Program(main, playbooks)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run came to: its state in memory, and its records."""
+
+    state: RunState
+    events: list[Event]
+    records: list[Record]
+
+    @property
+    def status(self) -> str:
+        return self.state.status.value
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        return self.state.outputs
+
+    def steps(self) -> dict[str, str]:
+        """Return the status of every step that was reached, by path."""
+        return {path: node.status.value for path, node in self.state.nodes.items()}
+
+    def status_of(self, path: str) -> StepStatus | None:
+        """Return a step's status, or None if it was never reached."""
+        node = self.state.nodes.get(path)
+        return None if node is None else node.status
+
+    def node(self, path: str) -> Node:
+        return self.state.nodes[path]
+
+    def of(self, kind: type[Event], path: str | None = None) -> list[Any]:
+        """Return the events of one kind, of one path or of all, in order."""
+        return [event for event in self.events if isinstance(event, kind) and path in (None, event.path)]
+
+
+@dataclass(slots=True)
+class RunHarness:
+    """Everything a run needs, made of fakes; any of it can be replaced.
+
+    `instances` maps the names of connector instances to connector classes; without, there is one called `fake`.
+    """
+
+    world: FakeWorld = field(default_factory=FakeWorld)
+    instances: Mapping[str, type[Connector]] = field(default_factory=dict)
+    journal: Journal = field(default_factory=lambda: MemoryJournal([RunsProjection(), HoldsProjection()]))
+    clock: Clock = field(default_factory=FakeClock)
+    redactor: Redactor = field(default_factory=Redactor)
+    bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    watchers: Sequence[Watcher] = ()
+    programs: dict[str, Program] = field(default_factory=dict)
+
+    async def run(
+        self,
+        text: str,
+        *called: str,
+        inputs: Mapping[str, Any] | None = None,
+        mode: Literal["live", "plan"] = "live",
+        run: str = "run-1",
+    ) -> Outcome:
+        """Run a playbook, or plan it, until it is over or waits for people. Raises what the driver raises."""
+        program = make_program(text, *called)
+        self.programs[run] = program
+        catalogue = self._catalogue(self._registry())
+        started = ev.RunStarted(
+            "",
+            playbook=program.main,
+            sources={name: playbook.source for name, playbook in program.playbooks.items()},
+            digests={name: playbook.digest for name, playbook in program.playbooks.items()},
+            inputs=accept_inputs(program.root, inputs or {}),
+            actor="tester",
+            mode=mode,
+            routes={action: routing.to_json() for action, routing in pin_routes(program, catalogue).items()},
+            engine="test",
+            owner="0" * 32,
+        )
+        state = RunState(run, program)
+        await self._drive(state, mode, [started])
+        return self._outcome(state)
+
+    async def plan(self, text: str, *called: str, inputs: Mapping[str, Any] | None = None) -> Outcome:
+        """Plan a playbook."""
+        return await self.run(text, *called, inputs=inputs, mode="plan", run="plan-1")
+
+    async def go_on(self, run: str = "run-1", *first: Event) -> Outcome:
+        """Go on with a run as a new process would: from its records, with everything else forgotten."""
+        state = self.fold(run)
+        await self._drive(state, state.mode, [ev.RunTakenOver("", "1" * 32), *first])
+        return self._outcome(state)
+
+    def fold(self, run: str = "run-1", *, up_to: int | None = None) -> RunState:
+        """Return the state of a run, folded from its records or from the first of them."""
+        state = RunState(run, self.programs[run])
+        for record in self.journal.read(run):
+            if up_to is not None and record.seq > up_to:
+                break
+            evolve(state, decode_event(record.kind, record.path, record.data), record.seq, record.at)
+        return state
+
+    def records(self, run: str = "run-1") -> list[Record]:
+        """Return what is stored of a run."""
+        return list(self.journal.read(run))
+
+    def events(self, run: str = "run-1") -> list[Event]:
+        """Return the stored events of a run."""
+        return [decode_event(record.kind, record.path, record.data) for record in self.records(run)]
+
+    def holds(self) -> dict[str, str]:
+        """Return the ledger: the status of each hold by the label of its target."""
+        rows = self.journal.query("SELECT label, status FROM holds ORDER BY label")
+        return {row["label"]: row["status"] for row in rows}
+
+    async def _drive(self, state: RunState, mode: Literal["live", "plan"], first: Sequence[Event]) -> None:
+        registry = self._registry()
+        products = self._classes()
+        instances = Instances(
+            registry, {name: {"product": cls.product} for name, cls in products.items()}, self.redactor
+        )
+        gate = Gate(state.run, mode, self._catalogue(registry), instances, self.redactor, self.clock)
+        try:
+            await Driver(state, gate, self.journal, self.clock, self.redactor, self.watchers).drive(first)
+        finally:
+            await instances.aclose()
+
+    def _classes(self) -> dict[str, type[Connector]]:
+        return dict(self.instances) or {"fake": fake_connector(self.world)}
+
+    def _registry(self) -> Registry:
+        registry = Registry()
+        for connector in self._classes().values():
+            registry.add(connector)
+        return registry
+
+    def _catalogue(self, registry: Registry) -> Any:
+        catalogue = fill_catalogue(registry, {name: cls.product for name, cls in self._classes().items()})
+        catalogue.bindings.update(self.bindings)
+        return catalogue
+
+    def _outcome(self, state: RunState) -> Outcome:
+        return Outcome(state, self.events(state.run), self.records(state.run))
