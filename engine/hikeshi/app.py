@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets as randomness
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from hikeshi.playbook.problem import Problem
     from hikeshi.runtime.instances import Instances
 
-__all__ = ["Hikeshi", "NothingToResolve", "PlaybookProblems", "RunIsDriven", "UnknownRun"]
+__all__ = ["Checked", "Hikeshi", "NothingToResolve", "PlaybookProblems", "RunIsDriven", "UnknownRun"]
 
 Mode = Literal["live", "plan"]
 
@@ -56,6 +57,14 @@ class RunIsDriven(Exception):
 
 class UnknownRun(LookupError):
     """The journal has no run of this ID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` looked at, and everything that is wrong with it. A problem of the project is a text."""
+
+    playbooks: int
+    problems: list[Problem | str]
 
 
 class Hikeshi:
@@ -193,6 +202,46 @@ class Hikeshi:
         if problems:
             raise PlaybookProblems(playbook_id, sorted(set(problems), key=str))
         return Program(playbook_id, found)
+
+    def check(self, paths: Sequence[Path] | None = None) -> Checked:
+        """Find everything that is wrong with some files and folders of playbooks, or with the whole project.
+
+        Whether its actions have a connector is asked where connectors are configured. Nothing is sent.
+        """
+        from hikeshi.connector.registry import fill_catalogue
+        from hikeshi.playbook.check import check_bindings
+        from hikeshi.playbook.library import Library, check_folder
+        from hikeshi.playbook.problem import in_order
+
+        wrong = [] if paths else self._wrong_settings()
+        try:
+            catalogue = self.catalogue
+        except ProjectError as exc:
+            wrong += [problem for problem in exc.problems if problem not in wrong]
+            catalogue = fill_catalogue(self.registry, {})
+        places = list(paths or [folder for folder in self.config.playbooks if folder.is_dir()])
+        own = Library([place for place in places if place.is_dir()])
+        library = Library([*own.folders, *(each for each in self.library.folders if each not in own.folders)])
+        problems = check_folder(places, catalogue, library=library)
+        if catalogue.instances:
+            found = (own.playbook(name) for name in own.ids())
+            problems += [each for one in found if one is not None for each in check_bindings(one, catalogue, library)]
+        files = {str(place) for place in places if not place.is_dir()}
+        files |= {str(path) for file in own.files.values() for path in (file.path, *file.twins)}
+        files |= {problem.position.file for problem in problems}
+        return Checked(len(files), [*wrong, *in_order(problems)])
+
+    def _wrong_settings(self) -> list[Problem | str]:
+        """Return what is wrong with the settings of connectors. Reads no secret and sends nothing."""
+        from hikeshi.connector.registry import ConnectorNotUsable
+
+        wrong: list[Problem | str] = []
+        for name in self.config.connectors:
+            try:
+                self.instances.get(name)
+            except ConnectorNotUsable as exc:
+                wrong.append(f"{self.config.folder / 'hikeshi.yaml'}: {exc}")
+        return wrong
 
     async def go_on(self, run: str, watchers: Sequence[Watcher] = ()) -> RunState:
         """Go on with a run whose process is gone. Raises UnknownRun, RunIsDriven, RunHalted."""

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # tests are no package, and all of these speak of the same drill
 
-from drill import Drill, Place, served  # noqa: E402 - found by the line above
+from drill import Drill, Place, served
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ import httpx
 from hikeshi.app import Hikeshi
 from hikeshi.connector.registry import Registry
 from hikeshi.core import RunState
+from hikeshi.core.events import ActionIntended, Event
 from hikeshi.report import plan_report, run_report, timeline
+from hikeshi.runtime.driver import Watcher
 from hikeshi.secrets import Secret
 from hikeshi.testing.estate import Estate, Host, User
 from hikeshi.testing.estate_maker import make_estate
@@ -52,6 +54,18 @@ class Place:
         """Order a fault."""
         answer = self.control.post("/_estate/faults", json=fault)
         assert answer.status_code == 201, answer.text
+
+    def order_when(self, action: str, *faults: Mapping[str, Any]) -> Watcher:
+        """Return a watcher that orders faults at the moment the first intent of an action is recorded, so that they
+        hit the change and what follows, and none of the reads before."""
+        left = list(faults)
+
+        def watch(event: Event, state: RunState) -> None:
+            if isinstance(event, ActionIntended) and event.action == action:
+                while left:
+                    self.order(**left.pop(0))
+
+        return watch
 
     def changes(self, product: str | None = None) -> list[dict[str, Any]]:
         """Return the changes that arrived, as the simulation tells them to anybody."""

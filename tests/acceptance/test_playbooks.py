@@ -10,7 +10,8 @@ from drill import Drill, Place
 from hikeshi.testing.manufacturer import C2_ADDRESS, C2_DOMAIN, FILE_SERVER, MALWARE_SHA256, SECOND_C2_ADDRESS
 
 URL = "https://cdn.fleetmate-update.example/payload"
-INDICATORS = [C2_ADDRESS, "hxxps://cdn[.]fleetmate-update[.]example/payload", C2_DOMAIN.replace(".", "[.]"), MALWARE_SHA256]
+DEFANGED_URL, DEFANGED_DOMAIN = "hxxps://cdn[.]fleetmate-update[.]example/payload", C2_DOMAIN.replace(".", "[.]")
+INDICATORS = [C2_ADDRESS, DEFANGED_URL, DEFANGED_DOMAIN, MALWARE_SHA256]
 ADMIN = "adm-kobayashi@minato.example"
 SHIPPED = ["block-indicators", "contain-host", "isolate-host", "notify-stakeholders", "restrict-user"]
 SEVERITIES = ["low", "medium", "high", "critical"]

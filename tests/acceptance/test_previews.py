@@ -58,9 +58,7 @@ def shown(plan: Outcome) -> tuple[Requests, set[str]]:
 
 
 @pytest.mark.parametrize(("playbook", "inputs"), CASES.values(), ids=CASES.keys())
-async def test_a_preview_equals_what_is_sent(
-    drill: Drill, place: Place, playbook: str, inputs: dict[str, Any]
-) -> None:
+async def test_a_preview_equals_what_is_sent(drill: Drill, place: Place, playbook: str, inputs: dict[str, Any]) -> None:
     """The plan's requests are, as a multiset, the changes that arrive in the live run that follows."""
     plan = await drill.plan(playbook, inputs)
     previewed, volatile = shown(plan)

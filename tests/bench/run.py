@@ -28,6 +28,7 @@ _HERE = Path(__file__).parent
 _RAW, _DURABLE = "bare client", "bare client + one commit a step"
 _NOTIFY, _READ, _CHANGE = "Hikeshi, a notification", "Hikeshi, a read", "Hikeshi, a change of three calls"
 _DBOS = "DBOS, a step"
+_SMALLEST, _COMMAND = "the smallest script", "hikeshi run"
 _SYSTEMS = {_RAW: "raw", _DURABLE: "durable", _NOTIFY: "hikeshi", _DBOS: "dbos"}
 
 Figures = dict[str, dict[str, list[float]]]
@@ -107,9 +108,11 @@ class Bench:
             self.note("W4", row, seconds_to_first_post(command, self.server, self.folder) * 1e3)
 
     def _commands(self) -> dict[str, list[str]]:
+        url = f"{self.server.url}/post"
         return {
-            "the smallest script": [sys.executable, str(_HERE / "smallest.py"), f"{self.server.url}/post"],
-            "hikeshi run": [sys.executable, "-m", "hikeshi.cli", "run", "hello"],
+            _SMALLEST: [sys.executable, str(_HERE / "smallest.py"), url],
+            "the same over asyncio": [sys.executable, str(_HERE / "smallest_async.py"), url],
+            _COMMAND: [sys.executable, "-m", "hikeshi.cli", "run", "hello"],
         }
 
     def lengths(self) -> None:
@@ -149,8 +152,7 @@ class Bench:
             goals = [Goal("Hikeshi does at least 5 times the steps of DBOS", times, 5.0, at_most=False)]
         title = f"W3  {sizes.w3_runs} runs of {sizes.w3_steps} steps, {sizes.at_once} runs at once: steps/s"
         yield table(title, figures["W3"], goals)
-        smallest, command = self._commands()
-        times = self.of("W4", command) / self.of("W4", smallest)
+        times = self.of("W4", _COMMAND) / self.of("W4", _SMALLEST)
         yield table(
             "W4  from the start of a command to its first request: ms",
             figures["W4"],
@@ -177,7 +179,9 @@ class Bench:
 def main() -> None:
     """Run everything and print it."""
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    arguments.add_argument("--quick", dest="size", action="store_const", const="quick", help="in about a minute")
+    arguments.add_argument(
+        "--quick", dest="size", action="store_const", const="quick", default="full", help="in about a minute"
+    )
     arguments.add_argument("--size", choices=SIZES, default="full", help="tiny: only to see that it works")
     sizes = SIZES[arguments.parse_args().size]
     began = time.monotonic()
@@ -238,7 +242,8 @@ def _write_project(folder: Path, url: str) -> None:
     (folder / "hikeshi.yaml").write_text(f"connectors:\n  chat: {settings}\n")
     (folder / "playbooks").mkdir()
     (folder / "playbooks" / "hello.yaml").write_text(
-        "id: hello\nsteps:\n  - action: messaging.post\n    with: {channel: soc, text: hello}\n"
+        "id: hello\ninputs:\n  who: {type: string, default: you}\n"
+        'steps:\n  - action: messaging.post\n    with: {channel: soc, text: "hello {{ inputs.who }}"}\n'
     )
 
 

@@ -39,20 +39,20 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """Each command: its module in this package, and its function there. The order is that of the help."""
 
-LogLevel = Annotated[
-    str | None, typer.Option("--log-level", metavar="LEVEL", help="Write logs as JSON lines: debug, info, warning.")
+Project = Annotated[
+    Path | None, typer.Option("--project", metavar="DIR", help="The project's folder; default: this one.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document for programs.")]
+LogLevel = Annotated[
+    str | None, typer.Option("--log-level", metavar="LEVEL", help="Write logs as JSON lines: debug, info, warning, error.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an unexpected error comes from.")]
 
 _COMMON: Mapping[str, tuple[Any, Any]] = {
-    "project": (
-        Annotated[
-            Path | None, typer.Option("--project", metavar="DIR", help="The project's folder; default: this one.")
-        ],
-        None,
-    ),
-    "as_json": (Annotated[bool, typer.Option("--json", help="Write one JSON document for programs.")], False),
+    "project": (Project, None),
+    "as_json": (AsJson, False),
     "log_level": (LogLevel, None),
-    "debug": (Annotated[bool, typer.Option("--debug", help="Show where an unexpected error comes from.")], False),
+    "debug": (Debug, False),
 }
 
 _HELP = """Run playbooks for security incident response.
@@ -87,10 +87,9 @@ class _Invocation:
     def run(self) -> int:
         try:
             command = typer.main.get_command(_build(self._wanted(), self._open))
-            # None after --help, which is no failure.
-            return int(command.main(args=self.arguments, prog_name="hikeshi", standalone_mode=False) or 0)
-        except KeyboardInterrupt:
-            return self._interrupted()
+            # None after --help, which is no failure. Typer makes an exit code of Ctrl-C.
+            code = int(command.main(args=self.arguments, prog_name="hikeshi", standalone_mode=False) or 0)
+            return self._interrupted() if code == ExitCode.INTERRUPTED else code
         except BrokenPipeError:
             raise
         except Exception as exc:  # noqa: BLE001 - the last place where anybody can say something
@@ -101,9 +100,16 @@ class _Invocation:
 
     def _wanted(self) -> list[str]:
         """Return the commands to load: the one that was named, or all of them for help and for a wrong name."""
-        words = [word for word in self.arguments if not word.startswith("-")]
-        named = [name for name in COMMANDS if name.split()[0] in words[:2]]
-        return named or list(COMMANDS)
+        before = ["", *self.arguments]
+        words = (
+            word
+            for previous, word in zip(before, self.arguments, strict=False)
+            if not word.startswith("-") and previous != "--project"
+        )
+        first = next(words, "")
+        if not first and "--version" in self.arguments:
+            return []
+        return [name for name in COMMANDS if name.split()[0] == first] or list(COMMANDS)
 
     def _open(self, project: Path | None, as_json: bool, log_level: str | None, debug: bool) -> Session:
         self.output.as_json, self.debug = as_json, debug
@@ -140,7 +146,7 @@ def _build(names: Sequence[str], open_session: Callable[..., Session]) -> typer.
     def root(
         context: typer.Context,
         version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
-        project: _COMMON["project"][0] = None,  # type: ignore[valid-type]  # an annotation that is made once
+        project: Project = None,
     ) -> int:
         if version:
             from hikeshi import __version__

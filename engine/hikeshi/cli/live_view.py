@@ -51,7 +51,7 @@ class LiveView:
         console = await asyncio.to_thread(_console)
         from rich.live import Live
 
-        with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
+        with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False) as live:
             while True:
                 live.update(self._picture(console), refresh=True)
                 await asyncio.sleep(_REDRAW_S)
@@ -83,10 +83,7 @@ class LiveView:
 def _console() -> Any:
     """Return a console on the standard error. Loading Rich takes a while, so this runs beside the event loop."""
     import sys
+    from importlib import import_module
 
-    import rich.live
-    import rich.text
-    from rich.console import Console
-
-    del rich.live, rich.text
-    return Console(file=sys.stderr, markup=False, highlight=False, emoji=False)
+    import_module("rich.live")
+    return import_module("rich.console").Console(file=sys.stderr, markup=False, highlight=False, emoji=False)

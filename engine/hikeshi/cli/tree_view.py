@@ -126,8 +126,9 @@ def _name(node: Node) -> str:
 
 
 def _item(item: object) -> str:
+    # Values may be unknown in a plan, and an unknown is neither true nor false.
     if isinstance(item, dict):
-        return str(item.get("name") or item.get("value") or item.get("id") or item)
+        return next((str(item[key]) for key in ("name", "value", "id") if isinstance(item.get(key), str)), str(item))
     return str(item)
 
 
@@ -147,7 +148,7 @@ def _action(state: RunState, node: Node) -> str:
     if state.routes[node.action].effect is Effect.READ:
         return node.action
     named = targets(state, node)
-    labels = [label for label, _ in named if label is not None]
+    labels = [label for label, _ in named]
     shown = ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
     return "  ".join(filter(None, (node.action, shown, f"on {named[0][1]}" if named and named[0][1] else "")))
 

@@ -84,7 +84,8 @@ def _begin_kind(state: RunState, node: Node, scope: dict[str, Any], maybe: bool)
             called = state.program.playbooks[node.step.playbook]
             return ev.PlaybookEntered(node.path, accept_inputs(called, given), maybe)
         case SetStep():
-            return ev.ValuesSet(node.path, {name: expr.evaluate(scope) for name, expr in node.step.values.items()})
+            values = {name: expr.evaluate(scope) for name, expr in node.step.values.items()}
+            return ev.ValuesSet(node.path, values, maybe)
         case StopStep():
             message = None if node.step.message is None else node.step.message.evaluate(scope)
             return ev.StopReached(node.path, node.step.status, message, maybe)

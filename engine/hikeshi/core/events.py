@@ -154,6 +154,7 @@ class ValuesSet(Event):
     """A `set` step computed variables."""
 
     values: dict[str, Data]
+    maybe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

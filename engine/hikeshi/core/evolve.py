@@ -124,7 +124,10 @@ def _action_succeeded(state: RunState, event: ev.ActionSucceeded) -> None:
 
 def _action_planned(state: RunState, event: ev.ActionPlanned) -> None:
     node = _answered(state, event.path)
-    node.plan, node.output, node.already = event, event.output, event.already
+    node.plan, node.output, node.already, node.error = event, event.output, event.already, None
+    at: Node | None = node
+    while at is not None and not at.planned:
+        at.planned, at = True, at.parent
     end(state, node, StepStatus.SUCCEEDED)
 
 
@@ -146,6 +149,8 @@ def _step_resolved(state: RunState, event: ev.StepResolved) -> None:
     node = state.nodes[event.path]
     state.unknown.discard(node.path)
     node.output = event.output
+    if event.happened:
+        node.error = None
     end(state, node, StepStatus.SUCCEEDED if event.happened else StepStatus.FAILED)
 
 
@@ -186,26 +191,30 @@ def _variables_set(state: RunState, event: ev.VariablesSet) -> None:
 
 def _values_set(state: RunState, event: ev.ValuesSet) -> None:
     node = _decided(state, event.path)
+    _mark_maybe(node, maybe=event.maybe)
     node.output = event.values
-    _variables_of(node).update(event.values)
+    _set_variables(node, event.values)
     end(state, node, StepStatus.SUCCEEDED)
 
 
-def _variables_of(node: Node) -> dict[str, Any]:
-    """Return where a step's variables go: to the item of the loop it is in, else to its playbook."""
+def _set_variables(node: Node, values: dict[str, Any]) -> None:
+    """Set a step's variables: in the item of the loop it is in, else in its playbook."""
     at: Node | None = node
-    while at is not None and at.frame is node.frame:
-        if at.vars is not None:
-            return at.vars
+    while at is not None and at.frame is node.frame and at.vars is None:
         at = at.parent
-    return node.frame.vars
+    inside = at is not None and at.frame is node.frame and at.vars is not None
+    where, set_by = (at.vars, at.set_by) if inside and at is not None else (node.frame.vars, node.frame.set_by)
+    assert where is not None
+    where.update(values)
+    set_by.update(dict.fromkeys(values, node))
 
 
 def _stop_reached(state: RunState, event: ev.StopReached) -> None:
     node = _decided(state, event.path)
     node.output = {"status": event.status, "message": event.message}
+    _mark_maybe(node, maybe=event.maybe)
     if event.maybe:
-        node.maybe = node.frame.maybe_stopped = True
+        node.frame.maybe_stopped = True
     else:
         node.frame.stopped, node.frame.stop_message = event.status, event.message
         if event.status == "failed":
@@ -272,9 +281,13 @@ def _running(state: RunState, path: str, *, maybe: bool) -> Node:
     node = _decided(state, path)
     check_move(path, node.status, StepStatus.RUNNING)
     node.status = StepStatus.RUNNING
+    _mark_maybe(node, maybe=maybe)
+    return node
+
+
+def _mark_maybe(node: Node, *, maybe: bool) -> None:
     if maybe and not node.maybe:
         node.maybe = node.own_maybe = True
-    return node
 
 
 def _answered(state: RunState, path: str) -> Node:

@@ -7,6 +7,7 @@ from typing import Any
 from hikeshi.core.state import ListRun, Node
 from hikeshi.core.status import StepStatus
 from hikeshi.playbook.model import BlockStep, StopStep
+from hikeshi.playbook.unknown import Unknown
 
 __all__ = ["error_of", "has_output", "output_of", "outputs_of_list"]
 
@@ -27,14 +28,16 @@ def output_of(node: Node) -> Any:
 def has_output(node: Node) -> bool:
     """Say whether a node's output may be read. What holds others tells even after a failure what became of each."""
     if node.status is StepStatus.FAILED:
-        return node.settled and (node.is_loop or bool(node.parts) or node.children is not None)
+        return node.is_loop or bool(node.parts) or node.children is not None or node.inner is not None
     return node.status is StepStatus.SUCCEEDED
 
 
 def outputs_of_list(steps: ListRun) -> dict[str, Any]:
     """Return the outputs of a list's steps by ID, of those that have one."""
     return {
-        node.step.id: output_of(node)
+        node.step.id: Unknown("output", f"the step {node.step.id!r} may be skipped")
+        if node.own_maybe
+        else output_of(node)
         for node in steps.nodes.values()
         if node.step.id is not None and has_output(node) and not isinstance(node.step, StopStep)
     }
@@ -60,6 +63,14 @@ def _parts(node: Node) -> list[Node | Any]:
 def _outcome(part: Node | Any) -> dict[str, Any]:
     if not isinstance(part, Node):  # an item that was never begun, because too many had failed
         return {"item": part, "status": StepStatus.SKIPPED.value, "output": None, "error": None}
+    if part.own_maybe or part.planned:
+        why = "the item may be skipped" if part.own_maybe else "it was only planned"
+        return {
+            "item": part.item,
+            "status": Unknown("string", why),
+            "output": Unknown("output", why) if part.own_maybe else output_of(part),
+            "error": Unknown("error", why),
+        }
     return {
         "item": part.item,
         "status": part.status.value,

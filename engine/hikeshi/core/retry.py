@@ -13,6 +13,7 @@ __all__ = ["DEFAULT_KINDS", "next_attempt_at"]
 
 DEFAULT_KINDS = frozenset({"rate_limited", "unavailable", "timeout"})
 _JITTER = 0.2
+_LONGEST_ASKED_S = 86_400.0
 
 
 def next_attempt_at(
@@ -20,16 +21,18 @@ def next_attempt_at(
 ) -> datetime | None:
     """Return when to try again (aware UTC), or None to give up.
 
-    A change is tried again only if it provably had no effect. What the product asked for (Retry-After) is a minimum.
+    A change is tried again only if it provably had no effect. What the product asked for (Retry-After) is a minimum;
+    one that asks for more than a day is not waited for, since coming back sooner would be no better.
     """
     policy = policy or Retry()
+    asked_s = error.retry_after_s or 0.0
     if attempts >= policy.attempts or error.kind not in (policy.kinds or DEFAULT_KINDS):
         return None
-    if effect is Effect.CHANGE and error.applied != "no":
+    if (effect is Effect.CHANGE and error.applied != "no") or asked_s > _LONGEST_ASKED_S:
         return None
     wait_s = min(policy.wait_s * policy.factor ** (attempts - 1), policy.max_wait_s)
     wait_s *= 1 + _JITTER * _spread(run, path, attempts)
-    return now + timedelta(seconds=max(wait_s, error.retry_after_s or 0.0))
+    return now + timedelta(seconds=max(wait_s, asked_s))
 
 
 def _spread(run: str, path: str, attempt: int) -> float:

@@ -8,11 +8,14 @@ from typing import Any
 from hikeshi.core.outputs import error_of, has_output, output_of
 from hikeshi.core.settle import child_path
 from hikeshi.core.state import Frame, Node, RunState
+from hikeshi.core.status import StepStatus
 from hikeshi.playbook.unknown import Unknown
 
 __all__ = ["frame_scope", "scope_of"]
 
+_NEVER_BEGAN = frozenset({StepStatus.SKIPPED, StepStatus.BLOCKED, StepStatus.CANCELLED})
 _ROLES = ("on_error", "on_failure", "finally")
+_IF_FAILED = ("on_error", "on_failure")
 
 
 def scope_of(state: RunState, node: Node) -> dict[str, Any]:
@@ -31,7 +34,7 @@ def frame_scope(state: RunState, frame: Frame, node: Node | None = None) -> dict
     """Return the names that a playbook's own expressions may use, such as its outputs."""
     return {
         "inputs": frame.inputs,
-        "vars": _Variables(frame, node),
+        "vars": _Variables(state, frame, node),
         "steps": _Steps(state, frame, node),
         "status": _Statuses(state, frame, node),
         "errors": _Errors(state, frame, node),
@@ -100,12 +103,35 @@ class _Names:
                 return above.path, chain[len(keys) :]
         return self._frame.path, chain
 
+    def never_reached(self, name: str) -> str | None:
+        """Return the status of a step that has no node, because what it is inside of never began; else None."""
+        prefix, rest = self._common(self._frame.playbook.chains[name])
+        if _join(prefix, rest) in self._state.nodes:
+            return None
+        while rest := rest[:-1]:
+            around = self._state.nodes.get(_join(prefix, rest))
+            if around is not None:
+                return around.status.value if around.status in _NEVER_BEGAN else StepStatus.WAITING.value
+        return StepStatus.WAITING.value
+
+    def is_only_planned(self, node: Node) -> bool:
+        """Say whether a plan cannot know how a step will end."""
+        if self._state.mode != "plan":
+            return False
+        holds_others = node.is_loop or node.parts or node.children is not None or node.inner is not None
+        planned = node.plan is not None or (bool(holds_others) and node.status is StepStatus.SUCCEEDED)
+        return planned or self.is_maybe(node)
+
     def is_maybe(self, node: Node) -> bool:
         """Say whether a plan cannot know that a step ran, as seen from here."""
-        around = set(map(id, self._from))
+        if self._state.mode == "live":
+            return False
+        around = {id(above) for above in self._from}
+        lists = {id(above.siblings) for above in self._from}
         at: Node | None = node
         while at is not None and id(at) not in around and at.frame is node.frame:
-            if at.own_maybe:
+            handled = at.siblings is not None and at.siblings.role in _IF_FAILED and id(at.siblings) not in lists
+            if at.own_maybe or handled:
                 return True
             at = at.parent
         return False
@@ -124,7 +150,7 @@ class _Steps(_Names):
 class _Statuses(_Names):
     def get(self, name: str) -> Any:
         node = self.node(name)
-        if self._state.mode == "plan" and (self.is_maybe(node) or node.plan is not None):
+        if self.is_maybe(node) or node.planned:
             return Unknown("string", f"the step {name!r} was only planned")
         return node.status.value
 
@@ -132,29 +158,31 @@ class _Statuses(_Names):
 class _Errors(_Names):
     def get(self, name: str) -> Any:
         node = self.node(name)
-        if self._state.mode == "plan" and (self.is_maybe(node) or node.plan is not None):
+        if self.is_maybe(node) or node.planned:
             return Unknown("error", f"the step {name!r} was only planned")
         return error_of(node)
 
 
-class _Variables:
+class _Variables(_Names):
     """Variables: those of the innermost item first, then of the playbook."""
 
-    def __init__(self, frame: Frame, node: Node | None) -> None:
-        self._frame = frame
-        self._maps: list[Mapping[str, Any]] = [
-            above.vars for above in (_inside_out(node) if node is not None else ()) if above.vars is not None
-        ]
-        self._maps.append(frame.vars)
-
     def get(self, name: str) -> Any:
-        for values in self._maps:
+        for values, set_by in self._maps():
             if name in values:
+                setter = set_by.get(name)
+                if setter is not None and self.is_maybe(setter):
+                    return Unknown("variable", f"the step that sets {name!r} may be skipped")
                 return values[name]
         raise KeyError(name)
 
     def names(self) -> Iterable[str]:
-        return {name for values in self._maps for name in values}
+        return {name for values, _ in self._maps() for name in values}
+
+    def _maps(self) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Node]]]:
+        for above in self._from:
+            if above.vars is not None:
+                yield above.vars, above.set_by
+        yield self._frame.vars, self._frame.set_by
 
 
 def _keys_of(node: Node) -> tuple[str, ...]:

@@ -96,7 +96,10 @@ def end(state: RunState, node: Node, status: StepStatus) -> None:
     state.unknown.discard(node.path)
     if status is StepStatus.FAILED:
         _note_own_failure(state, node)
-    if _has_handler(node) and (status is StepStatus.FAILED or state.mode == "plan"):
+    # A plan shows what a failure would set off; what is surely skipped can't fail.
+    if _has_handler(node) and (
+        status is StepStatus.FAILED or (state.mode == "plan" and status is StepStatus.SUCCEEDED)
+    ):
         state.todo[Todo.HANDLER, node.path] = None
     else:
         state.settling.append(node)
@@ -115,12 +118,17 @@ def _has_handler(node: Node) -> bool:
     return node.group is None and node.step.on_error is not None and node.step.on_error.steps is not None
 
 
+def _is_continued(node: Node) -> bool:
+    """Say whether a failure of this step blocks nothing. Being blocked is no failure of its own: it is passed on."""
+    return node.group is None and node.step.on_error is not None and node.step.on_error.then_continue
+
+
 def settle(state: RunState) -> None:
     """Let everything follow that follows from the nodes that ended."""
     while state.settling:
         node = state.settling.popleft()
         node.settled = True
-        continued = node.group is None and node.step.on_error is not None and node.step.on_error.then_continue
+        continued = node.status is StepStatus.FAILED and _is_continued(node)
         if continued or node.status not in _UNSUCCESSFUL:
             node.blocks = False
         failed = node.status in _UNSUCCESSFUL and not continued

@@ -48,6 +48,7 @@ class Node:
     status: StepStatus = StepStatus.WAITING
     maybe: bool = False  # a plan cannot know whether it would run
     own_maybe: bool = False  # ... because of its own condition
+    planned: bool = False  # it, or something in it, was only planned: nobody knows whether it succeeds
     settled: bool = False  # ended, its handler included
     blocks: bool = False  # what needs it does not run
     needs_left: int = 0
@@ -63,6 +64,7 @@ class Node:
     intent: Intent | None = None
     plan: ActionPlanned | None = None
     vars: dict[str, Any] | None = None  # of one item of a loop
+    set_by: dict[str, Node] = field(default_factory=dict)  # which step set each of them
     children: ListRun | None = None  # of a block
     handler: ListRun | None = None
     inner: Frame | None = None  # of a playbook step
@@ -106,6 +108,7 @@ class Frame:
     inputs: dict[str, Any]
     owner: Node | None
     vars: dict[str, Any] = field(default_factory=dict)
+    set_by: dict[str, Node] = field(default_factory=dict)  # which step set each of them; none set the playbook's own
     body: ListRun | None = None
     on_failure: ListRun | None = None
     finally_: ListRun | None = None

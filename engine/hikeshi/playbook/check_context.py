@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from hikeshi.capabilities import ActionSpec, Catalogue, Effect
@@ -41,6 +41,7 @@ class Context:
     playbook: Playbook
     catalogue: Catalogue
     library: KnownPlaybooks
+    _names: dict[Viewpoint, Names] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def outline(self) -> Outline:
@@ -73,10 +74,6 @@ class Context:
         if view not in self._names:
             self._names[view] = self.shapes.names(view)
         return self._names[view]
-
-    @cached_property
-    def _names(self) -> dict[Viewpoint, Names]:
-        return {}
 
     @cached_property
     def places(self) -> Places:

@@ -218,7 +218,7 @@ def _targets(read: Read, context: Context) -> Iterator[Spot]:
 def _children(spot: Spot, path: tuple[str, ...], context: Context) -> Iterator[Spot]:
     for key in path:
         inner = context.outline.by_id.get(key)
-        if spot.is_loop or inner is None or inner.above is not spot or inner.role != "block":
+        if spot.is_loop or spot.repeats or inner is None or inner.above is not spot or inner.role != "block":
             return
         spot = inner
         yield spot

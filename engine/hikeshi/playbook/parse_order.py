@@ -51,20 +51,23 @@ def report_cycles(needs: Needs, after: dict[str, tuple[str, ...]], report: Repor
 
 def _cycle_from(start: str, after: dict[str, tuple[str, ...]], done: set[str]) -> list[str]:
     """Return the keys of a cycle that is reached from `start` and not through what is done, else nothing."""
-    path: list[str] = []
-    at = [(start, iter(after[start]))] if start not in done else []
-    path.append(start)
-    while at:
-        key, needed = at[-1]
-        following = next(needed, None)
+    if start in done:
+        return []
+    path = [start]
+    on_path = {start}
+    open_ = [iter(after[start])]
+    while open_:
+        following = next(open_[-1], None)
         if following is None:
-            done.add(key)
-            at.pop()
-            path.pop()
-        elif following in path:
+            open_.pop()
+            ended = path.pop()
+            on_path.discard(ended)
+            done.add(ended)
+        elif following in on_path:
             done.update(path)
             return path[path.index(following) :]
         elif following not in done:
-            at.append((following, iter(after[following])))
             path.append(following)
+            on_path.add(following)
+            open_.append(iter(after[following]))
     return []

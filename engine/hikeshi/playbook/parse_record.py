@@ -32,7 +32,8 @@ def read_keys(keys: Iterable[Key], node: Mapping, report: Report, what: str) -> 
     by_name = {key.name: key for key in keys}
     for name, entry in node.entries.items():
         if name not in by_name:
-            report.unknown("unknown-key", f"{what} has no key {name[:60]!r}", entry, name, by_name)
+            space = "; put a space after the ':'" if name.partition(":")[0] in by_name else ""
+            report.unknown("unknown-key", f"{what} has no key {name[:60]!r}{space}", entry, name, by_name)
     values: dict[str, Any] = {}
     for key in by_name.values():
         if key.name in node.entries:

@@ -15,6 +15,9 @@ from hikeshi.playbook.yaml_tree import Entry, Mapping, Node, Scalar, Sequence
 __all__ = ["INVALID", "Invalid", "Report", "describe_node", "find_node", "to_plain"]
 
 
+_MOST_SUGGESTIONS = 200  # looking for near names takes time, and nobody reads more
+
+
 class Invalid(Enum):
     """What reading gives for a value whose problem has been reported already."""
 
@@ -47,7 +50,7 @@ class Report:
 
     def unknown(self, code: str, message: str, place: Place, word: str, known: Iterable[str]) -> Invalid:
         """Note a word that is not known, with the nearest of those that are."""
-        near = nearest(word, known)
+        near = nearest(word, known) if len(self.problems) < _MOST_SUGGESTIONS else None
         hint = f"; did you mean {near!r}?" if near is not None else ""
         return self.add(code, message + hint, place, suggestion=near)
 

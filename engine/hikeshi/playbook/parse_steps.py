@@ -151,6 +151,7 @@ class StepsReader:
                     self.report.add("misplaced-key", f"{key.name!r} goes only with {needed!r}", node.entries[key.name])
         if kind.repeats:
             self._check_repeat(node)
+        self._check_item_name(node)
         if kind.name == "stop" and around.no_stop is not None:
             self.report.add("misplaced-stop", f"'stop' can't stand {around.no_stop}", node.entries["stop"])
 
@@ -162,6 +163,12 @@ class StepsReader:
         if "while" in node.entries and "for_each" in node.entries:
             message = "'while' and 'for_each' don't go together; put a block with one into a block with the other"
             self.report.add("misplaced-key", message, node.entries["while"])
+
+    def _check_item_name(self, node: Mapping) -> None:
+        name = node.entries["as"].value if "as" in node.entries else None
+        if isinstance(name, Scalar) and name.value in RESERVED_IDS:
+            message = f"{name.value!r} has a meaning of its own, so no item can be called so"
+            self.report.add("reserved-id", message, name)
 
     def _on_error(self, node: Mapping) -> OnError | Invalid | None:
         if "on_error" not in node.entries:

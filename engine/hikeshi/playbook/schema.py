@@ -18,7 +18,7 @@ def playbook_schema() -> Schema:
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "https://hikeshi.dev/schemas/playbook.schema.json",
+        "$id": "urn:hikeshi:playbook",
         "title": "Hikeshi playbook",
         **schema_of_keys(PLAYBOOK_KEYS),
         "$defs": {
@@ -41,3 +41,10 @@ def _step(kind: StepKind) -> Schema:
         needed |= {"while": ["at_most"], "at_most": ["while"]}
     schema = schema_of_keys(kind.keys)
     return schema | {"dependentRequired": needed} if needed else schema
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+
+    sys.stdout.write(json.dumps(playbook_schema(), indent=2) + "\n")

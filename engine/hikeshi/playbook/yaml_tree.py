@@ -39,9 +39,7 @@ MAX_NODES = 200_000
 """How many nodes a document may have once its aliases are written out."""
 
 # A colon between two characters of a word, as in role:lead, and a question mark after one. Tags keep theirs.
-_INSIDE_WORD = re.compile(
-    r"""(?:^|(?<=[\s\[{,]))!\S*|(?<=[^\s"'\[\]{},])(?::(?=[^\s"'\[\]{},])|\?)""", re.MULTILINE
-)
+_INSIDE_WORD = re.compile(r"""(?:^|(?<=[\s\[{,]))!\S*|(?<=[^\s"'\[\]{},])(?::(?=[^\s"'\[\]{},])|\?)""", re.MULTILINE)
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -160,7 +158,7 @@ class _Builder:
 
     def _hide(self, text: str) -> str:
         unused = (chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in text)
-        self._hidden = {sign: next(unused) for sign in self._hidden}
+        self._hidden = {sign: next(unused, sign) for sign in self._hidden}
         return _INSIDE_WORD.sub(lambda found: self._hidden.get(found[0], found[0]), text)
 
     def _shown(self, text: str) -> str:

@@ -16,6 +16,8 @@ __all__ = ["Change", "changes", "targets"]
 
 Outcome = Literal["done", "already", "failed", "unknown", "open", "not reached"]
 
+_READERS = ("channel", "to", "email", "title")  # whom a message is for, or what it is about
+
 _OUTCOMES: Mapping[StepStatus, Outcome] = {
     StepStatus.SUCCEEDED: "done",
     StepStatus.FAILED: "failed",
@@ -26,7 +28,7 @@ _OUTCOMES: Mapping[StepStatus, Outcome] = {
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One target of a change, or one message. `target` is what people call it; a message has none.
+    """One target of a change, or one message. `target` is what people call it: of a message, where it goes.
 
     `already`: it was so before, and nothing was sent. `open`: the run is not that far yet. `not reached`: something
     that it needs went wrong.
@@ -36,7 +38,7 @@ class Change:
     action: str
     effect: Effect
     connector: str
-    target: str | None
+    target: str
     outcome: Outcome
     error: str | None
     attempts: int
@@ -57,14 +59,16 @@ def changes(state: RunState, records: Iterable[Record]) -> Iterator[Change]:
             yield _change(state, node, known or label, connector, fate)
 
 
-def targets(state: RunState, node: Node) -> list[tuple[str | None, str]]:
+def targets(state: RunState, node: Node) -> list[tuple[str, str]]:
     """Return what an action of a run is aimed at, for people, each with the connector that it goes to."""
     assert node.action is not None
     route = state.routes[node.action]
     connector = ", ".join(node.at)
-    value = (node.arguments or {}).get(route.target or "")
+    arguments = node.arguments or {}
     if route.target is None:
-        return [(None, connector)]
+        reader = next((name for name in _READERS if name in arguments), next(iter(arguments), ""))
+        return [(_label(arguments.get(reader, "")), connector)]
+    value = arguments.get(route.target)
     entries = value if isinstance(value, list) else [value]
     return [(_label(entry), _owner(entry) or connector) for entry in entries]
 
@@ -85,7 +89,7 @@ def _recorded(records: Iterable[Record]) -> tuple[dict[str, dict[str, ev.TargetS
 
 
 def _change(
-    state: RunState, node: Node, label: str | None, connector: str, fate: ev.TargetSettled | None
+    state: RunState, node: Node, label: str, connector: str, fate: ev.TargetSettled | None
 ) -> Change:
     assert node.action is not None
     outcome = _OUTCOMES.get(node.status, "not reached")
@@ -109,8 +113,10 @@ def _change(
 
 
 def _label(value: Any) -> str:
+    # Values may be unknown in a plan, and an unknown is neither true nor false.
     if isinstance(value, Mapping):
-        return str(value.get("name") or value.get("value") or value.get("id") or "?")
+        named = (value[key] for key in ("name", "number", "value", "id") if isinstance(value.get(key), str))
+        return next((text for text in named if text), "?")
     return str(value)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from hikeshi.connector.errors import Ambiguous, ConnectorError
 from hikeshi.core.events import ErrorRecord
 from hikeshi.secrets import Redactor, SecretUnavailable
@@ -19,7 +21,10 @@ def error_record(exc: Exception, redactor: Redactor) -> ErrorRecord:
     if isinstance(exc, Ambiguous):
         return ErrorRecord(exc.kind, message, candidates=redactor.data(list(exc.candidates)))
     if isinstance(exc, ConnectorError):
-        return ErrorRecord(exc.kind, message, exc.applied.value, exc.retry_after_s)
+        after_s = exc.retry_after_s
+        if after_s is not None and not isfinite(after_s):
+            after_s = None  # the journal has no form for it, and nobody waits for ever
+        return ErrorRecord(exc.kind, message, exc.applied.value, after_s)
     if isinstance(exc, SecretUnavailable):
         return ErrorRecord("secret_unavailable", message)
     return ErrorRecord("not_configured", message)

@@ -37,7 +37,7 @@ from hikeshi.capabilities import (
     User,
     supports,
 )
-from hikeshi.connector import Connector, ConnectorError, ConnectorSettings, PreviewedRequest
+from hikeshi.connector import Connector, ConnectorError, ConnectorSettings, PartialFailure, PreviewedRequest
 from hikeshi.connector.door import current_door
 
 __all__ = ["Call", "FakeWorld", "Fault", "fake_connector"]
@@ -254,19 +254,21 @@ class _Everything(_Fake, Edr, Firewall, Identity, Messaging, Ticketing):
         return await self._read("hash_blocks_of", {"hashes": hashes}, lambda: self._blocks(hashes))
 
     async def block_hashes(self, hashes: list[Indicator], reason: str, expires_in_s: int | None = None) -> None:
-        await self._block("block_hashes", "hashes", hashes, reason, blocked=True)
+        more = {"reason": reason, "expires_in_s": expires_in_s}
+        await self._block("block_hashes", "hashes", hashes, more, blocked=True)
 
     async def unblock_hashes(self, hashes: list[Indicator], reason: str) -> None:
-        await self._block("unblock_hashes", "hashes", hashes, reason, blocked=False)
+        await self._block("unblock_hashes", "hashes", hashes, {"reason": reason}, blocked=False)
 
     async def blocks_of(self, indicators: list[Indicator]) -> list[Block]:
         return await self._read("blocks_of", {"indicators": indicators}, lambda: self._blocks(indicators))
 
     async def block_indicators(self, indicators: list[Indicator], reason: str, expires_in_s: int | None = None) -> None:
-        await self._block("block_indicators", "indicators", indicators, reason, blocked=True)
+        more = {"reason": reason, "expires_in_s": expires_in_s}
+        await self._block("block_indicators", "indicators", indicators, more, blocked=True)
 
     async def unblock_indicators(self, indicators: list[Indicator], reason: str) -> None:
-        await self._block("unblock_indicators", "indicators", indicators, reason, blocked=False)
+        await self._block("unblock_indicators", "indicators", indicators, {"reason": reason}, blocked=False)
 
     def _blocks(self, wanted: list[Indicator]) -> list[Block]:
         return [
@@ -279,9 +281,9 @@ class _Everything(_Fake, Edr, Firewall, Identity, Messaging, Ticketing):
             for entry in wanted
         ]
 
-    async def _block(self, verb: str, name: str, wanted: list[Indicator], reason: str, *, blocked: bool) -> None:
-        from hikeshi.connector import PartialFailure
-
+    async def _block(
+        self, verb: str, name: str, wanted: list[Indicator], more: Mapping[str, Any], *, blocked: bool
+    ) -> None:
         refused: Mapping[str, ConnectorError] = {}
         waiting = self.world.faults[verb]
         if waiting and waiting[0] is not None and isinstance(waiting[0].error, PartialFailure):
@@ -291,7 +293,7 @@ class _Everything(_Fake, Edr, Firewall, Identity, Messaging, Ticketing):
             keys = {(self.name, entry.value) for entry in wanted if entry.value not in refused}
             self.world.blocked = self.world.blocked | keys if blocked else self.world.blocked - keys
 
-        await self._send(verb, {name: wanted, "reason": reason}, effect)
+        await self._send(verb, {name: wanted, **more}, effect)
 
     async def search_traffic(self, address: str, since_s: int = 86400) -> list[Connection]:
         return await self._read("search_traffic", {"address": address, "since_s": since_s}, list)
@@ -366,24 +368,25 @@ class _Everything(_Fake, Edr, Firewall, Identity, Messaging, Ticketing):
     async def post(
         self, channel: str, text: str, severity: Severity | None = None, thread: str | None = None
     ) -> Message:
-        return await self._tell("post", channel, text)
+        return await self._tell("post", channel, text, severity=severity, thread=thread)
 
     async def page(self, to: str, text: str, severity: Severity = "high") -> Message:
-        return await self._tell("page", to, text)
+        return await self._tell("page", to, text, severity=severity)
 
     async def message_person(self, email: str, text: str) -> Message:
         return await self._tell("message_person", email, text)
 
-    async def _tell(self, verb: str, whom: str, text: str) -> Message:
+    async def _tell(self, verb: str, whom: str, text: str, **more: Any) -> Message:
         def effect() -> None:
             self.world.messages.append((self.name, whom, text))
 
-        await self._send(verb, {"to": whom, "text": text}, effect)
+        await self._send(verb, {"to": whom, "text": text, **more}, effect)
         return Message(connector=self.name, id=f"m{len(self.world.messages)}", channel=whom)
 
     async def create(self, title: str, description: str = "", severity: Severity = "medium") -> Ticket:
         ticket = Ticket(connector=self.name, id=f"t{len(self.world.tickets[self.name]) + 1}", name=title, title=title)
-        await self._send("create", {"title": title}, lambda: self.world.tickets[self.name].append(ticket))
+        arguments = {"title": title, "description": description, "severity": severity}
+        await self._send("create", arguments, lambda: self.world.tickets[self.name].append(ticket))
         return ticket
 
     async def comment(self, ticket: Ticket, text: str) -> Ticket:
@@ -400,13 +403,12 @@ def fake_connector(
     product: str = "fake",
     *,
     kinds: set[str] | None = None,
-    also: tuple[type, ...] = (),
     without: tuple[str, ...] = (),
 ) -> type[Connector]:
     """Return a connector class on this world.
 
-    `kinds` limits the indicators its firewall takes. `also` are classes that come first, to override verbs or to add
-    actions. `without` names verbs that it does not support.
+    `kinds` limits the indicators its firewall takes, `without` names verbs that it does not support. Derive from it to
+    add actions of its own.
     """
     body: dict[str, Any] = {"world": world}
     if kinds is not None:
@@ -422,7 +424,7 @@ def fake_connector(
         body[verb] = next(
             getattr(base, verb) for base in (Edr, Firewall, Identity, Messaging, Ticketing) if hasattr(base, verb)
         )
-    made = type(f"Fake{product.title()}", (*also, _Everything), body, product=product)
+    made = type(f"Fake{product.title()}", (_Everything,), body, product=product)
     assert issubclass(made, Connector)
     return made
 

@@ -61,7 +61,12 @@ timeout: 2h
 concurrency: {key: "{{ inputs.hostname }}", on_conflict: reject}
 """)
 
-    assert (playbook.id, playbook.name, playbook.version, playbook.phase) == ("contain-all", "Contain all", 3, Phase.CONTAIN)
+    assert (playbook.id, playbook.name, playbook.version, playbook.phase) == (
+        "contain-all",
+        "Contain all",
+        3,
+        Phase.CONTAIN,
+    )
     assert (playbook.severity, playbook.attack, playbook.owner) == ("high", ("T1486", "T1059.001"), "soc@example.com")
     assert (playbook.tags, playbook.references) == (("ransomware",), ("https://example.com/r",))
     hostname, ports = playbook.inputs.values()
@@ -126,7 +131,12 @@ steps:
 """).steps.by_key["block"]
 
     assert isinstance(step, ActionStep)
-    assert (step.action, step.label, step.timeout_s, step.phase) == ("fw_hq.block_indicators", "Block them", 30, "contain")
+    assert (step.action, step.label, step.timeout_s, step.phase) == (
+        "fw_hq.block_indicators",
+        "Block them",
+        30,
+        "contain",
+    )
     assert step.retry == Retry(5, 2, 1.5, 60, frozenset({"rate_limited"}))
     assert step.hold is not None
     assert step.hold.evaluate({}) == "8h"
@@ -149,7 +159,7 @@ steps:
   - {id: task, ask: Look, form: {found: {type: boolean}}, by: [ann], within: 1d}
   - {id: pause, wait: 5m}
   - {id: pause2, wait: "{{ inputs.n }}m"}
-  - {id: poll, wait: {action: edr.isolation_of, with: {host: x}, until: result.state == 'normal', every: 5s, at_most: 2m}}
+  - {id: poll, wait: {action: edr.isolation_of, with: {host: x}, until: result.ok, every: 5s, at_most: 2m}}
   - {id: signal, wait: {event: done, when: event.ok, at_most: 1h}}
   - {id: vals, set: {a: 1, b: "'x'"}}
   - {id: rel, release: steps.c}
@@ -203,8 +213,16 @@ steps:
 
     assert isinstance(block, BlockStep)
     assert {step.key: step.after for step in (*playbook.steps, *block.children)} == {
-        "a": (), "steps[1]": ("a",), "c": ("e",), "d": (), "e": ("a", "d"), "f": ("e",), "g": (), "h": (), "i": ("g",),
-    }  # fmt: skip
+        "a": (),
+        "steps[1]": ("a",),
+        "c": ("e",),
+        "d": (),
+        "e": ("a", "d"),
+        "f": ("e",),
+        "g": (),
+        "h": (),
+        "i": ("g",),
+    }
 
 
 def test_handlers_are_lists_of_their_own() -> None:
@@ -237,13 +255,19 @@ steps: [{set: {a: "1"}}]
 """).triggers
 
     assert (cron.kind, cron.source, cron.timezone, cron.missed) == (
-        "schedule", {"cron": "0 2 * * mon-fri"}, "Asia/Tokyo", "run_once",
-    )  # fmt: skip
+        "schedule",
+        {"cron": "0 2 * * mon-fri"},
+        "Asia/Tokyo",
+        "run_once",
+    )
     assert (every.source, every.enabled, every.missed) == ({"every_s": 300}, False, "skip")
     assert (hook.kind, hook.source, hook.window_s, list(hook.inputs)) == ("webhook", {"source": "siem"}, 3600, ["h"])
     assert (poll.source["action"], poll.source["every_s"], poll.mode, poll.by) == (
-        "edr.list_alerts", 60, "plan", ("role:lead",),
-    )  # fmt: skip
+        "edr.list_alerts",
+        60,
+        "plan",
+        ("role:lead",),
+    )
 
 
 def test_steps_know_their_place_and_the_way_to_them() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from hikeshi.playbook.parse_report import to_plain
@@ -57,7 +59,7 @@ def test_scalars_follow_the_core_schema_of_yaml_1_2(written: str, value: object)
 
 def test_keys_and_values_know_their_place() -> None:
     """Lines and columns count from 1, also in flow style and behind wide characters."""
-    node, _ = parse_yaml("a: 1\n日本: {b: [x, \"y\"]}\n")
+    node, _ = parse_yaml('a: 1\n日本: {b: [x, "y"]}\n')
 
     assert isinstance(node, Mapping)
     entry = node.entries["日本"]
@@ -166,3 +168,19 @@ def test_several_faults_of_a_readable_file_are_all_reported() -> None:
 def test_a_byte_order_mark_is_no_content() -> None:
     """Editors on Windows write one."""
     assert read("\ufeffa: 1") == {"a": 1}
+
+
+def test_the_slow_parser_is_never_used_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the compiled parser there is an error that says what to install."""
+    monkeypatch.setitem(sys.modules, "ruamel.yaml.cyaml", None)
+
+    with pytest.raises(RuntimeError, match=r"ruamel\.yaml\.clib"):
+        parse_yaml("a: 1")
+
+
+def test_text_may_hold_every_character_that_yaml_allows() -> None:
+    """What the parser hides signs behind is chosen so that no text can have it by chance."""
+    every = "".join(map(chr, range(0xE000, 0xF8FF)))
+
+    assert read(f"a: [role:lead, '{chr(0xE000)}:{chr(0xE001)}?']") == {"a": ["role:lead", "\ue000:\ue001?"]}
+    assert read(f"a: '{every}:x'") == {"a": f"{every}:x"}

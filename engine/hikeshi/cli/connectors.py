@@ -1,0 +1,70 @@
+"""The products that Hikeshi can speak to here, and those that this project has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hikeshi.cli.session import Session
+from hikeshi.cli.text import Styled
+
+__all__ = ["connectors"]
+
+
+def connectors(session: Session) -> int:
+    """List installed products and configured connectors, with the actions and privileges of each."""
+    products = [_product(session, name) for name in session.app.registry.products()]
+    instances = [
+        {
+            "name": name,
+            "product": product,
+            "bound_to": sorted(each for each, names in session.app.config.bindings.items() if name in names),
+        }
+        for name, product in session.app.config.products.items()
+    ]
+    if session.output.as_json:
+        session.output.document({"instances": instances, "products": products})
+        return 0
+    output = session.output
+    output.line(Styled("In this project", "bold"), "" if instances else ": none")
+    for instance in instances:
+        bound = f", only for {', '.join(instance['bound_to'])}" if instance["bound_to"] else ""
+        output.line(Styled(f"  {instance['name']}", "cyan"), f"  {instance['product']}{bound}")
+    output.line()
+    output.line(Styled("Installed products", "bold"))
+    for product in products:
+        output.line(Styled(f"  {product['product']}", "cyan"))
+        if product["error"] is not None:
+            output.line("    ", Styled(product["error"], "red"))
+            continue
+        for capability, verbs in product["capabilities"].items():
+            output.line(f"    {capability:13} ", ", ".join(map(_verb, verbs)))
+        for privilege in product["least_privileges"]:
+            output.line("    needs         ", Styled(privilege, "dim"))
+    if not instances:
+        output.line()
+        output.line("Add one under 'connectors' in hikeshi.yaml; docs/getting-started.md shows how.")
+    return 0
+
+
+def _product(session: Session, name: str) -> dict[str, Any]:
+    from hikeshi.connector.registry import ConnectorNotUsable
+
+    try:
+        connector = session.app.registry.load(name)
+    except ConnectorNotUsable as exc:
+        return {"product": name, "capabilities": {}, "actions": [], "least_privileges": [], "error": str(exc)}
+    capabilities: dict[str, list[dict[str, Any]]] = {}
+    for action, kinds in connector.supported().items():
+        capability, _, verb = action.partition(".")
+        capabilities.setdefault(capability, []).append({"verb": verb, "kinds": None if kinds is None else sorted(kinds)})
+    return {
+        "product": name,
+        "capabilities": capabilities,
+        "actions": sorted(connector.supported()),
+        "least_privileges": list(connector.least_privileges),
+        "error": None,
+    }
+
+
+def _verb(verb: dict[str, Any]) -> str:
+    return verb["verb"] + (f" ({', '.join(verb['kinds'])})" if verb["kinds"] is not None else "")

@@ -1,0 +1,160 @@
+"""A plan, for people: every action with its target and its exact requests, and what nobody could check."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hikeshi.cli.output import Output
+from hikeshi.cli.text import Piece, Styled
+from hikeshi.core import RunState
+
+__all__ = ["show_plan"]
+
+MOST = 3
+"""So many items of a batch, actions of a loop and entries of a body are shown; of more, so many and a count."""
+_LONG_LINE = 1000
+_INDEX = re.compile(r"\[\d+\]")
+
+Action = Mapping[str, Any]
+
+
+def show_plan(output: Output, state: RunState, report: Mapping[str, Any]) -> None:
+    """Write a plan."""
+    actions: Sequence[Action] = report["actions"]
+    output.line()
+    output.line(Styled(f"Plan {report['plan']} of {report['playbook']}", "bold"), f": {_summary(actions)}.")
+    output.line("Nothing was changed and nobody was told: no change left this machine.")
+    number = 0
+    for family in _families(actions):
+        for action in family[:MOST]:
+            number += 1
+            output.line()
+            output.lines(list(_action(number, action)))
+        if len(family) > MOST:
+            number += len(family) - MOST
+            output.line()
+            output.line(f"    ... and {len(family) - MOST} more like these; --json shows all")
+    _problems(output, report)
+    output.line()
+    output.line(f"{len(report['reads'])} reads were made, before any change. Digest {report['digest'][:16]}")
+    output.line(f"To do it: hikeshi run {report['playbook']} with the same inputs. A run reads and decides anew.")
+    output.line(f"Every event: hikeshi log {state.run}")
+
+
+def _summary(actions: Sequence[Action]) -> str:
+    if not actions:
+        return "nothing would be done"
+    words = []
+    for effect, one, many in (("change", "change", "changes"), ("notify", "message", "messages")):
+        sure = [each for each in actions if each["effect"] == effect and each["certainty"] == "certain"]
+        new = sum(not each["already"] for each in sure)
+        maybe = sum(each["effect"] == effect and each["certainty"] == "maybe" for each in actions)
+        already = len(sure) - new
+        if new:
+            words.append(f"{new} {one if new == 1 else many}")
+        if maybe:
+            words.append(f"perhaps {maybe} {'more ' if new else ''}{one if maybe == 1 else many}")
+        if already:
+            words.append(f"{already} {'is' if already == 1 else 'are'} so already")
+    return ", ".join(words)
+
+
+def _families(actions: Sequence[Action]) -> Iterator[list[Action]]:
+    """Give the actions, those that are items of the same loop together."""
+    found: dict[tuple[str, str], list[Action]] = {}
+    for action in actions:
+        found.setdefault((_INDEX.sub("[]", action["path"]), action["certainty"]), []).append(action)
+    yield from found.values()
+
+
+def _action(number: int, action: Action) -> Iterator[list[Piece]]:
+    maybe = action["certainty"] == "maybe"
+    certainty = f"maybe: {action['condition'] or 'it is not known yet'}" if maybe else "certain"
+    yield [
+        Styled(f"{number:3} {action['action']}", "bold"),
+        f"  on {action['connector'] or 'a connector that is not known yet'}  ",
+        Styled(certainty, "yellow" if maybe else "green"),
+    ]
+    if action["target"] is not None:
+        yield ["    target       ", _targets(action["target"])]
+    yield ["    effect       ", _EFFECTS.get(action["effect"], action["effect"])]
+    yield ["    step         ", action["path"]]
+    if action["already"]:
+        yield ["    ", Styled("It is so already: nothing would be sent.", "green")]
+        return
+    for request in action["requests"][:MOST]:
+        yield from _request(request)
+    if len(action["requests"]) > MOST:
+        yield [f"    ... and {len(action['requests']) - MOST} more requests; --json shows all"]
+    if not action["complete"]:
+        yield ["    ", Styled("Not complete: more may be sent than is shown here.", "yellow")]
+    for each in action["not_checked"]:
+        yield ["    not checked  ", Styled(each, "dim")]
+
+
+_EFFECTS = {"change": "changes a system", "notify": "tells people"}
+
+
+def _targets(target: Any) -> str:
+    entries = target if isinstance(target, list) else [target]
+    shown = ", ".join(str(each["label"]) for each in entries[:MOST])
+    rest = f" and {len(entries) - MOST} more" if len(entries) > MOST else ""
+    one = entries[0]["identity"] if len(entries) == 1 else ""
+    return f"{shown}{rest}" + (f"  ({one})" if one and not one.endswith(f":{shown}") else "")
+
+
+def _request(request: Mapping[str, Any]) -> Iterator[list[Piece]]:
+    yield ["    request      ", Styled(f"{request['method']} ", "cyan"), request["url"]]
+    for line in _body(request["body"]):
+        yield ["                 ", line]
+    volatile = [name for name in request["volatile"] if _mentions(request["body"], name)]
+    if volatile:
+        yield ["                 ", Styled(f"differs each time it is sent: {', '.join(volatile)}", "dim")]
+
+
+def _body(body: Any) -> Iterator[str]:
+    if body is None:
+        return
+    if isinstance(body, str):
+        yield from (_short(line) for line in body.splitlines())
+        return
+    for line in json.dumps(_abbreviated(body), indent=2, ensure_ascii=False, default=str).splitlines():
+        yield _short(line)
+
+
+def _abbreviated(body: Any) -> Any:
+    if isinstance(body, Mapping):
+        return {str(key): _abbreviated(value) for key, value in body.items()}
+    if isinstance(body, list):
+        shown = [_abbreviated(each) for each in body[:MOST]]
+        return [*shown, f"... and {len(body) - MOST} more"] if len(body) > MOST else shown
+    return body
+
+
+def _short(line: str) -> str:
+    cut_off = len(line) - _LONG_LINE
+    return f"{line[:_LONG_LINE]}... ({cut_off} more characters; --json shows all)" if cut_off > 0 else line
+
+
+def _mentions(body: Any, name: str) -> bool:
+    if isinstance(body, Mapping):
+        return name in body or any(_mentions(each, name) for each in body.values())
+    return isinstance(body, list) and any(_mentions(each, name) for each in body)
+
+
+def _problems(output: Output, report: Mapping[str, Any]) -> None:
+    problems = report["problems"]
+    if not problems and report["error"] is None:
+        return
+    output.line()
+    output.line(Styled("It would not work as it is:", "red"))
+    if report["error"] is not None:
+        output.line("  ", report["error"]["message"])
+    for each in problems:
+        output.line(f"  step {each['path']}: ", each["error"]["message"])
+        for candidate in each["error"]["candidates"][:20]:
+            described = ", ".join(f"{key} {value}" for key, value in candidate.items())
+            output.line("      could be: ", described)

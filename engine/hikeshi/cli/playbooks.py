@@ -1,0 +1,210 @@
+"""The playbooks of a project: which there are, what one of them does, and its diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hikeshi.cli.session import Session
+from hikeshi.cli.text import Piece, Styled
+
+if TYPE_CHECKING:
+    from hikeshi.playbook.model import InputDeclaration, Playbook, StepList
+
+__all__ = ["graph", "list_playbooks", "show"]
+
+PlaybookId = Annotated[str, typer.Argument(metavar="ID", help="The playbook, as 'hikeshi list' names it.")]
+
+
+def list_playbooks(session: Session) -> int:
+    """List the playbooks there are."""
+    rows = [_row(session, playbook_id) for playbook_id in session.app.library.ids()]
+    if session.output.as_json:
+        session.output.document({"playbooks": rows})
+        return 0
+    if not rows:
+        session.output.line("There are no playbooks here. Put YAML files into the folder 'playbooks'.")
+        return 0
+    session.output.table(
+        ["ID", "NAME", "PHASE", "SEVERITY", "SOURCE"],
+        [
+            [
+                Styled(row["id"], "bold"),
+                row["name"] if row["problems"] is None else Styled("has problems: see 'hikeshi check'", "red"),
+                row["phase"] or "",
+                row["severity"] or "",
+                Styled(row["source"], "dim"),
+            ]
+            for row in rows
+        ],
+    )
+    return 0
+
+
+def show(session: Session, playbook: PlaybookId) -> int:
+    """Show what a playbook does and needs."""
+    found = session.app.library.load(playbook)
+    if session.output.as_json:
+        session.output.document(_shown(session, found))
+        return 0
+    output = session.output
+    output.line(Styled(found.id, "bold"), f"  {found.name}  (version {found.version})")
+    for text in wrap(found.description, min(100, output.columns - 2)):
+        output.line("  ", text)
+    facts = (
+        ("phase", found.phase.value if found.phase else ""),
+        ("severity", found.severity or ""),
+        ("ATT&CK", ", ".join(found.attack)),
+        ("owner", found.owner or ""),
+        ("file", found.position.file),
+    )
+    output.line()
+    for name, value in facts:
+        if value:
+            output.line(f"  {name:9} ", value)
+    output.line()
+    output.line(Styled("Inputs", "bold"), "" if found.inputs else ": none")
+    for declaration in found.inputs.values():
+        output.line(Styled(f"  {declaration.name}", "cyan"), f"  {_type(declaration)}; {_need(declaration)}")
+        if declaration.description:
+            output.line("      ", declaration.description)
+    output.line()
+    output.line(Styled("Steps", "bold"))
+    for title, steps in (("", found.steps), ("if something failed", found.on_failure), ("at the end", found.finally_)):
+        if title and len(steps):
+            output.line(f"  {title}")
+        output.lines(list(_outline(steps, 2 if title else 1)))
+    output.line()
+    output.line(Styled("Actions used", "bold"))
+    for action in _actions(session, found):
+        output.line("  ", action)
+    return 0
+
+
+def graph(session: Session, playbook: PlaybookId) -> int:
+    """Write a playbook's diagram as Mermaid text."""
+    from hikeshi.playbook.graph import mermaid
+
+    text = mermaid(session.app.library.load(playbook))
+    if session.output.as_json:
+        session.output.document({"id": playbook, "mermaid": text})
+    else:
+        session.output.verbatim(text)
+    return 0
+
+
+def _row(session: Session, playbook_id: str) -> dict[str, Any]:
+    from hikeshi.playbook.library import NotLoadable
+
+    file = session.app.library.files[playbook_id]
+    try:
+        found = session.app.library.load(playbook_id)
+    except NotLoadable as exc:
+        empty = dict.fromkeys(("name", "description", "phase", "severity", "version"))
+        return {"id": playbook_id, **empty, "source": str(file.path), "problems": [str(each) for each in exc.problems]}
+    return {
+        "id": found.id,
+        "name": found.name,
+        "description": found.description,
+        "phase": found.phase.value if found.phase else None,
+        "severity": found.severity,
+        "version": found.version,
+        "source": str(file.path),
+        "problems": None,
+    }
+
+
+def _shown(session: Session, playbook: Playbook) -> dict[str, Any]:
+    return {
+        "id": playbook.id,
+        "name": playbook.name,
+        "version": playbook.version,
+        "description": playbook.description,
+        "phase": playbook.phase.value if playbook.phase else None,
+        "severity": playbook.severity,
+        "attack": list(playbook.attack),
+        "owner": playbook.owner,
+        "tags": list(playbook.tags),
+        "inputs": {name: _input(each) for name, each in playbook.inputs.items()},
+        "steps": [{"path": ".".join(chain), "name": step.label, "does": _what(step)} for chain, step in playbook.walk()],
+        "actions": _actions(session, playbook),
+        "digest": playbook.digest,
+        "source": playbook.position.file,
+    }
+
+
+def _input(declaration: InputDeclaration) -> dict[str, Any]:
+    return {
+        "type": declaration.type,
+        "items": declaration.constraints.items.type_name if declaration.constraints.items else None,
+        "required": declaration.required,
+        "default": declaration.default,
+        "description": declaration.description,
+        "enum": list(declaration.constraints.enum) if declaration.constraints.enum is not None else None,
+    }
+
+
+def _type(declaration: InputDeclaration) -> str:
+    limits = declaration.constraints
+    text = f"{declaration.type} of {limits.items.type_name}" if limits.items else declaration.type
+    if limits.enum is not None:
+        text += f", one of {', '.join(map(str, limits.enum))}"
+    if limits.minimum is not None or limits.maximum is not None:
+        text += f", {'' if limits.minimum is None else limits.minimum}..{'' if limits.maximum is None else limits.maximum}"
+    return text
+
+
+def _need(declaration: InputDeclaration) -> str:
+    if declaration.required:
+        return "required"
+    return "optional" if declaration.default is None else f"default {declaration.default}"
+
+
+def _outline(steps: StepList, depth: int) -> Iterator[list[Piece]]:
+    from hikeshi.playbook.model import BlockStep
+
+    for step in steps:
+        yield ["  " * depth, step.label, Styled(f"  {_what(step)}", "dim")]
+        if isinstance(step, BlockStep):
+            yield from _outline(step.children, depth + 1)
+        if step.on_error is not None and step.on_error.steps is not None:
+            yield ["  " * (depth + 1), "if it fails"]
+            yield from _outline(step.on_error.steps, depth + 2)
+
+
+def _what(step: Any) -> str:
+    from hikeshi.playbook.model import ActionStep, BlockStep, PlaybookStep
+
+    match step:
+        case ActionStep():
+            text = step.action
+        case PlaybookStep():
+            text = f"runs {step.playbook}"
+        case BlockStep():
+            text = "all at once" if step.children.parallel else "in order"
+        case _:
+            text = type(step).__name__.removesuffix("Step").lower()
+    loop = getattr(step, "loop", None)
+    if loop is not None:
+        text += f", for each of {loop.items.text}"
+    return text if step.when is None else f"{text}, when {step.when.text}"
+
+
+def _actions(session: Session, playbook: Playbook) -> list[str]:
+    """Return the actions of a playbook and of all that it runs."""
+    from hikeshi.playbook.model import ActionStep, PlaybookStep
+
+    actions: set[str] = set()
+    seen, open_ = {playbook.id}, [playbook]
+    while open_:
+        for _, step in open_.pop().walk():
+            if isinstance(step, ActionStep):
+                actions.add(step.action)
+            elif isinstance(step, PlaybookStep) and step.playbook not in seen:
+                seen.add(step.playbook)
+                called = session.app.library.playbook(step.playbook)
+                open_ += [] if called is None else [called]
+    return sorted(actions)

@@ -1,0 +1,77 @@
+"""What is recorded: the runs, and what happened in one of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hikeshi.cli.session import Session
+from hikeshi.cli.text import Styled
+
+__all__ = ["log", "runs"]
+
+_STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "red",
+    "waiting": "yellow",
+    "interrupted": "yellow",
+    "good": "green",
+    "warning": "yellow",
+    "bad": "red",
+    "detail": "dim",
+}
+
+
+def runs(session: Session, limit: Annotated[int, typer.Option("--limit", min=1, help="How many.")] = 50) -> int:
+    """List the newest runs."""
+    found = session.app.runs(limit) if session.app.journal_path.exists() else []
+    if session.output.as_json:
+        session.output.document({"runs": found})
+        return 0
+    if not found:
+        session.output.line("There are no runs here yet.")
+        return 0
+    session.output.table(
+        ["RUN", "PLAYBOOK", "MODE", "STATUS", "BY", "STARTED (UTC)", "ENDED (UTC)"],
+        [
+            [
+                Styled(row["run"], "bold"),
+                row["playbook"],
+                "dry run" if row["mode"] == "plan" else "live",
+                Styled(row["status"], _STYLES.get(row["status"], "")),
+                row["actor"],
+                _minute(row["started_at"]),
+                _minute(row["finished_at"]),
+            ]
+            for row in found
+        ],
+    )
+    if any(row["status"] == "interrupted" for row in found):
+        session.output.note("note: 'hikeshi work' goes on with the interrupted runs")
+    return 0
+
+
+def log(session: Session, run: Annotated[str, typer.Argument(metavar="RUN", help="As 'hikeshi runs' names it.")]) -> int:
+    """Show everything that happened in a run."""
+    from hikeshi.app import UnknownRun
+    from hikeshi.report import timeline
+
+    if not session.app.journal_path.exists():
+        raise UnknownRun(f"there is no run {run[:60]!r}; nothing ran in this project yet")
+    entries = timeline(session.app.records(run))
+    if session.output.as_json:
+        session.output.document({"run": run, "events": [entry.to_json() for entry in entries]})
+        return 0
+    for entry in entries:
+        session.output.line(
+            Styled(f"{entry.seq:5}  {entry.at:%Y-%m-%d %H:%M:%S}.{entry.at.microsecond // 1000:03}Z  ", "dim"),
+            entry.path + ("  " if entry.path else ""),
+            Styled(entry.text, _STYLES.get(entry.weight, "")),
+        )
+    return 0
+
+
+def _minute(at: str | None) -> str:
+    return "" if at is None else at[:19].replace("T", " ")

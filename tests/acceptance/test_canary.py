@@ -1,0 +1,263 @@
+"""No secret in any byte that is written, shown or raised (rules 26 and 27)."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import logging
+import traceback
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from drill import ALL, CrowdStrikeSimulator, Drill, EntraSimulator, PanOsSimulator, Place, SlackSimulator, served
+
+from hikeshi.report import plan_report, run_report, timeline
+from hikeshi.testing.manufacturer import C2_ADDRESS, C2_DOMAIN, FILE_SERVER, MALWARE_SHA256
+from hikeshi.testing.simulator import Simulator
+
+# Those that travel in a header can only be ASCII.
+SECRETS: dict[type[Simulator], tuple[str, str]] = {
+    CrowdStrikeSimulator: ("client_secret", "fal\"con' <sécrèt> 100% & 火消し \\ + key=1"),
+    EntraSimulator: ("client_secret", "en\"tra' <Zürich> 50%25 & 日本 \\ + key=2"),
+    PanOsSimulator: ("api_key", "pan\"os' <key> 75% &amp; \\ + key=3=="),
+    SlackSimulator: ("bot_token", "xoxb-\"slack' <tok> 7% &lt; \\ + key=4"),
+}
+INDICATORS = [C2_ADDRESS, C2_DOMAIN, MALWARE_SHA256]
+ADMIN = "adm-kobayashi@minato.example"
+RUNS: dict[str, dict[str, Any]] = {
+    "isolate-host": {"hostname": FILE_SERVER},
+    "block-indicators": {"indicators": INDICATORS},
+    "restrict-user": {"user": ADMIN},
+    "notify-stakeholders": {"severity": "critical", "title": "A drill"},
+    "contain-host": {"hostname": FILE_SERVER, "indicators": INDICATORS, "user": ADMIN, "severity": "critical"},
+}
+OF_PRODUCT = {
+    "crowdstrike": ("isolate-host", "block-indicators"),
+    "panos": ("block-indicators",),
+    "entra": ("restrict-user",),
+    "slack": ("notify-stakeholders",),
+}
+
+
+def with_canary(simulator: type[Simulator]) -> type[Simulator]:
+    key, value = SECRETS[simulator]
+    return type(simulator.__name__, (simulator,), {"demo_settings": {**simulator.demo_settings, key: value}})
+
+
+def forms(value: str) -> Iterator[tuple[str, bytes]]:
+    """Give the forms in which a value may be written, each with its name."""
+    raw = value.encode()
+    texts = {
+        "plain": value,
+        "JSON": json.dumps(value)[1:-1],
+        "JSON, not ASCII": json.dumps(value, ensure_ascii=False)[1:-1],
+        "JSON in JSON": json.dumps(json.dumps(value))[3:-3],
+        "repr": repr(value)[1:-1],
+        "repr of bytes": repr(raw)[2:-1],
+        "ascii": ascii(value)[1:-1],
+        "URL": quote(value),
+        "URL, strict": quote(value, safe=""),
+        "form": quote_plus(value),
+        "HTML": html.escape(value),
+        "HTML, quotes as they are": html.escape(value, quote=False),
+        "XML": html.escape(value, quote=False).replace('"', "&quot;"),
+        "hexadecimal": raw.hex(),
+    }
+    for name, text in texts.items():
+        yield name, text.encode()
+        yield f"{name}, in lower case", text.lower().encode()
+        yield f"{name}, in upper case", text.upper().encode()
+    for shift in range(3):
+        text = base64.b64encode(b"\0" * shift + raw)
+        inner = text[(0, 2, 3)[shift] : (shift + len(raw)) * 8 // 6]
+        yield f"base64, shifted by {shift}", inner
+        yield f"base64 for URLs, shifted by {shift}", inner.replace(b"+", b"-").replace(b"/", b"_")
+
+
+class Canary:
+    """A project with canaries for secrets, and everything that it wrote, showed or raised."""
+
+    def __init__(self, drill: Drill, place: Place) -> None:
+        self.drill = drill
+        self.place = place
+        self.shown: list[tuple[str, str]] = []
+
+    def tokens(self) -> list[str]:
+        """Return every token that the simulators have issued up to now."""
+        return [token for each in self.place.simulation.simulators.values() for token in each.tokens._expiry]
+
+    def secrets(self) -> list[str]:
+        return [value for _, value in SECRETS.values()] + self.tokens()
+
+    async def go(self, playbook: str, mode: str = "run", **options: Any) -> None:
+        """Run or plan, and keep all that a face could show of it."""
+        where = f"{mode} of {playbook}"
+        try:
+            outcome = await getattr(self.drill, mode)(playbook, RUNS[playbook], **options)
+        except Exception as exc:
+            self.shown.append((f"exception in the {where}", f"{exc} {exc!r} {''.join(traceback.format_exception(exc))}"))
+            return
+        report = run_report(outcome.state) if mode == "run" else plan_report(outcome.state)
+        told = [entry.to_json() for entry in timeline(outcome.hikeshi.records(outcome.state.run))]
+        self.shown += [
+            (f"report of the {where}", json.dumps(report, ensure_ascii=False)),
+            (f"timeline of the {where}", json.dumps(told, ensure_ascii=False)),
+            (f"state of the {where}", repr([vars_of(node) for node in outcome.state.nodes.values()])),
+        ]
+
+    def leaks(self, caplog: pytest.LogCaptureFixture, captured: Any) -> list[str]:
+        """Return where one of the secrets is, and in which form."""
+        self.shown += [
+            ("logs", caplog.text),
+            ("standard output", captured.out + captured.err),
+            ("repr of the project", repr(self.drill.hikeshi.config)),
+            ("list of runs", json.dumps(self.drill.hikeshi.runs())),
+        ]
+        places = [(where, text.encode()) for where, text in self.shown]
+        files = [path for path in self.drill.folder.rglob("*") if path.is_file()]
+        assert "journal.db" in {path.name for path in files}
+        places += [(str(path.relative_to(self.drill.folder)), path.read_bytes()) for path in files]
+        wanted = [(name, form) for secret in self.secrets() for name, form in forms(secret)]
+        return sorted({f"{where}: {name}" for where, data in places for name, form in wanted if form in data})
+
+
+def vars_of(node: Any) -> dict[str, Any]:
+    return {name: getattr(node, name) for name in ("error", "output", "reason", "plan", "item", "vars")}
+
+
+@pytest.fixture
+async def canary(empty: Drill, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Canary]:
+    caplog.set_level(logging.DEBUG)
+    with served([with_canary(each) for each in ALL]) as place:
+        empty.configure(place.simulation.project_settings(place.url))
+        yield Canary(empty, place)
+
+
+def test_the_search_finds_what_it_is_to_find() -> None:
+    """The canary's own eye is not blind: it sees each form of a secret inside other text."""
+    for _, value in SECRETS.values():
+        found = dict(forms(value))
+        assert found["JSON"] in json.dumps({"error": f"bad key {value}!"}).encode()
+        assert found["repr"] in repr([f"bad key {value}!"]).encode() or found["plain"] in repr([value]).encode()
+        assert any(
+            found[f"base64, shifted by {len(user) % 3}"] in base64.b64encode(f"{user}{value}".encode())
+            for user in ("a:", "ab:", "abc:")
+        )
+
+
+async def test_runs_that_go_well_write_no_secret(
+    canary: Canary, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every playbook, planned and live: no secret and no token in any form, anywhere."""
+    for playbook in RUNS:
+        await canary.go(playbook, "plan")
+        await canary.go(playbook, "run")
+
+    assert len(canary.tokens()) >= 2
+    assert {json.loads(text)["status"] for where, text in canary.shown if where.startswith("report")} == {"succeeded"}
+    assert canary.leaks(caplog, capfd.readouterr()) == []
+
+
+def echoes(secret: str) -> Iterator[dict[str, Any]]:
+    """Give answers that repeat what a caller has sent, as debug pages, proxies and vendors do."""
+    headers = {"authorization": f"Bearer {secret}", "form": f"client_secret={quote_plus(secret)}"}
+    basic = base64.b64encode(f"client:{secret}".encode()).decode()
+    sentence = f"the key {secret} is not good, nor {secret!r}, nor Basic {basic}"
+    for status in (400, 401, 403, 404, 409, 500):
+        yield {"status": status, "body": {"errors": [{"code": status, "message": sentence}], "resources": []}}
+        yield {"status": status, "body": {"error": {"code": sentence, "message": sentence, "headers": headers}}}
+    yield {"status": 200, "body": {"errors": [{"code": 400, "message": sentence, "id": secret}], "resources": []}}
+    yield {"status": 200, "body": {"ok": False, "error": sentence}}
+    yield {"status": 200, "body": {"ok": False, "error": "missing_scope", "needed": secret}}
+    yield {"status": 200, "body": _panos(sentence)}
+    yield {"status": 403, "body": _panos(sentence)}
+    yield {"status": 503, "body": f"<html><title>{html.escape(sentence)}</title>{json.dumps(headers)}</html>"}
+    yield {"status": 429, "body": sentence, "headers": {"Retry-After": "1"}}
+    yield {"status": 302, "body": sentence, "headers": {"Location": f"https://evil.example/?{quote(secret)}"}}
+
+
+def _panos(text: str) -> str:
+    return f'<response status="error" code="17"><msg><line>{html.escape(text)}</line></msg></response>'
+
+
+@pytest.mark.parametrize("simulator", ALL, ids=lambda each: each.product)
+@pytest.mark.parametrize("when", ["on every request", "on the change only"])
+async def test_products_that_repeat_a_credential_do_not_get_it_written(
+    canary: Canary,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    simulator: type[Simulator],
+    when: str,
+) -> None:
+    """Errors that hold the secret, or the token of this very moment, are recorded without it."""
+    product = simulator.product
+    for playbook in OF_PRODUCT[product]:
+        await canary.go(playbook, "plan")  # fetches a token
+        tokens = [token for token in canary.place.simulation.simulators[product].tokens._expiry][-1:]
+        for secret in (SECRETS[simulator][1], *tokens):
+            for echo in echoes(secret):
+                fault = {"product": product, **echo}
+                if when == "on every request":
+                    canary.place.order(**fault, times=None)
+                    await canary.go(playbook)
+                else:
+                    actions = ("edr.isolate_host", "edr.block_hashes", "firewall.block_indicators")
+                    actions += ("identity.disable_user", "messaging.post")
+                    await canary.go(playbook, watchers=[canary.place.order_when(each, fault) for each in actions])
+                assert canary.place.control.delete("/_estate/faults").status_code == 204
+                canary.place.estate.firewall.registered_tags.clear()
+
+    failed = [text for where, text in canary.shown if where.startswith("report") and '"status": "failed"' in text]
+    assert len(failed) > 10
+    assert canary.leaks(caplog, capfd.readouterr()) == []
+
+
+@pytest.mark.parametrize("simulator", ALL, ids=lambda each: each.product)
+async def test_a_credential_that_is_cut_in_the_middle_is_not_written_either(
+    canary: Canary,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    simulator: type[Simulator],
+) -> None:
+    """Where a long answer is shortened, no piece of a secret stays at the end."""
+    secret = SECRETS[simulator][1]
+    for most in (200, 300, 400, 500):
+        text = "." * (most - 20) + secret
+        canary.place.order(product=simulator.product, status=500, body=text, times=None)
+        await canary.go(OF_PRODUCT[simulator.product][0])
+        canary.place.control.delete("/_estate/faults")
+
+    piece = secret[:12]
+    assert [where for where, text in canary.shown if piece in text or json.dumps(piece)[1:-1] in text] == []
+    assert canary.leaks(caplog, capfd.readouterr()) == []
+
+
+async def test_a_secret_that_cannot_be_sent_is_not_written(
+    canary: Canary, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A token that no header can carry fails the message, without showing which characters it consists of."""
+    secret = "xoxb-日本語-トークン-0123456789"
+    (canary.drill.secrets / "slack-bot_token").write_text(secret, encoding="utf-8")
+
+    await canary.go("notify-stakeholders")
+
+    report = next(json.loads(text) for where, text in canary.shown if where.startswith("report"))
+    assert report["status"] == "failed"
+    assert [where for where, text in canary.shown if "トークン" in text or ascii("トークン")[1:-1] in text] == []
+    assert canary.leaks(caplog, capfd.readouterr()) == []
+
+
+async def test_a_connector_does_not_show_its_secrets(canary: Canary) -> None:
+    """The text of a connector, its settings and its client shows references at most."""
+    await canary.go("contain-host", "plan")
+    built = canary.drill.hikeshi.instances
+
+    shown = ""
+    for name in ("falcon", "entra", "fw_hq", "slack"):
+        connector = built.get(name)
+        shown += f"{connector!r} {connector.settings!r} {connector.settings.model_dump()} {vars(connector.http)!r}"
+
+    assert [form for secret in canary.secrets() for form in forms(secret) if form[1] in shown.encode()] == []
