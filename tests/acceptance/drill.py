@@ -124,9 +124,10 @@ def served(
 
 
 class HurriedClock:
-    """The machine's time, but every wait is over at once; what was asked for is kept, in seconds."""
+    """The machine's time, but every wait is over after `longest_s`; what was asked for is kept, in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = 0.02) -> None:
+        self.longest_s = longest_s
         self.waits: list[float] = []
         self._ahead = timedelta()
 
@@ -135,7 +136,7 @@ class HurriedClock:
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
-        waited = min(seconds, 0.02)
+        waited = min(seconds, self.longest_s)
         await asyncio.sleep(waited)
         self._ahead += timedelta(seconds=seconds - waited)
 

@@ -15,15 +15,16 @@ import pytest
 from drill import ALL, CrowdStrikeSimulator, Drill, EntraSimulator, PanOsSimulator, Place, SlackSimulator, served
 
 from hikeshi.report import plan_report, run_report, timeline
+from hikeshi.secrets import MASK
 from hikeshi.testing.manufacturer import C2_ADDRESS, C2_DOMAIN, FILE_SERVER, MALWARE_SHA256
 from hikeshi.testing.simulator import Simulator
 
 # Those that travel in a header can only be ASCII.
 SECRETS: dict[type[Simulator], tuple[str, str]] = {
-    CrowdStrikeSimulator: ("client_secret", "fal\"con' <sécrèt> 100% & 火消し \\ + key=1"),
-    EntraSimulator: ("client_secret", "en\"tra' <Zürich> 50%25 & 日本 \\ + key=2"),
-    PanOsSimulator: ("api_key", "pan\"os' <key> 75% &amp; \\ + key=3=="),
-    SlackSimulator: ("bot_token", "xoxb-\"slack' <tok> 7% &lt; \\ + key=4"),
+    CrowdStrikeSimulator: ("client_secret", "canary-of-falcon\"' <sécrèt> 100% & 火消し \\ + key=1"),
+    EntraSimulator: ("client_secret", "canary-of-entra\"' <Zürich> 50%25 & 日本 \\ + key=2"),
+    PanOsSimulator: ("api_key", "canary-of-panos\"' <key> 75% &amp; \\ + key=3=="),
+    SlackSimulator: ("bot_token", "canary-of-slack\"' <tok> 7% &lt; \\ + key=4"),
 }
 INDICATORS = [C2_ADDRESS, C2_DOMAIN, MALWARE_SHA256]
 ADMIN = "adm-kobayashi@minato.example"
@@ -34,6 +35,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "notify-stakeholders": {"severity": "critical", "title": "A drill"},
     "contain-host": {"hostname": FILE_SERVER, "indicators": INDICATORS, "user": ADMIN, "severity": "critical"},
 }
+CHANGES = (
+    "edr.isolate_host", "edr.block_hashes", "firewall.block_indicators", "identity.disable_user", "messaging.post",
+)  # fmt: skip
 OF_PRODUCT = {
     "crowdstrike": ("isolate-host", "block-indicators"),
     "panos": ("block-indicators",),
@@ -84,21 +88,29 @@ class Canary:
         self.drill = drill
         self.place = place
         self.shown: list[tuple[str, str]] = []
+        self.tokens: dict[str, str] = {}
+        self.places: list[tuple[str, bytes]] = []
 
-    def tokens(self) -> list[str]:
-        """Return every token that the simulators have issued up to now."""
-        return [token for each in self.place.simulation.simulators.values() for token in each.tokens._expiry]
+    def note_tokens(self) -> None:
+        """Remember the tokens that the simulators have issued, each with its product."""
+        for product, simulator in self.place.simulation.simulators.items():
+            self.tokens |= dict.fromkeys(simulator.tokens._expiry, product)
 
     def secrets(self) -> list[str]:
-        return [value for _, value in SECRETS.values()] + self.tokens()
+        return [*(value for _, value in SECRETS.values()), *self.tokens]
+
+    def reset(self) -> None:
+        """Put the estate back to its beginning, so that the next run has something to change."""
+        self.note_tokens()
+        assert self.place.control.post("/_estate/reset").status_code == 204
 
     async def go(self, playbook: str, mode: str = "run", **options: Any) -> None:
         """Run or plan, and keep all that a face could show of it."""
         where = f"{mode} of {playbook}"
         try:
             outcome = await getattr(self.drill, mode)(playbook, RUNS[playbook], **options)
-        except Exception as exc:
-            self.shown.append((f"exception in the {where}", f"{exc} {exc!r} {''.join(traceback.format_exception(exc))}"))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it could be shown to somebody
+            self.shown.append((f"exception in the {where}", repr(exc) + "".join(traceback.format_exception(exc))))
             return
         report = run_report(outcome.state) if mode == "run" else plan_report(outcome.state)
         told = [entry.to_json() for entry in timeline(outcome.hikeshi.records(outcome.state.run))]
@@ -116,10 +128,11 @@ class Canary:
             ("repr of the project", repr(self.drill.hikeshi.config)),
             ("list of runs", json.dumps(self.drill.hikeshi.runs())),
         ]
-        places = [(where, text.encode()) for where, text in self.shown]
+        places = self.places = [(where, text.encode()) for where, text in self.shown]
         files = [path for path in self.drill.folder.rglob("*") if path.is_file()]
         assert "journal.db" in {path.name for path in files}
         places += [(str(path.relative_to(self.drill.folder)), path.read_bytes()) for path in files]
+        self.note_tokens()
         wanted = [(name, form) for secret in self.secrets() for name, form in forms(secret)]
         return sorted({f"{where}: {name}" for where, data in places for name, form in wanted if form in data})
 
@@ -130,8 +143,11 @@ def vars_of(node: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def canary(empty: Drill, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Canary]:
-    caplog.set_level(logging.DEBUG)
-    with served([with_canary(each) for each in ALL]) as place:
+    # The HTTP library's own DEBUG output is a dump of the wire, and nothing that the engine turns on.
+    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, logger="hikeshi")
+    empty.clock.longest_s = 0.002
+    with served([with_canary(each) for each in ALL], settle_s=0.0) as place:
         empty.configure(place.simulation.project_settings(place.url))
         yield Canary(empty, place)
 
@@ -155,28 +171,30 @@ async def test_runs_that_go_well_write_no_secret(
     for playbook in RUNS:
         await canary.go(playbook, "plan")
         await canary.go(playbook, "run")
+        canary.reset()
 
-    assert len(canary.tokens()) >= 2
+    assert set(canary.tokens.values()) == {"crowdstrike", "entra"}
     assert {json.loads(text)["status"] for where, text in canary.shown if where.startswith("report")} == {"succeeded"}
     assert canary.leaks(caplog, capfd.readouterr()) == []
 
 
-def echoes(secret: str) -> Iterator[dict[str, Any]]:
+def echoes(*secrets: str) -> Iterator[dict[str, Any]]:
     """Give answers that repeat what a caller has sent, as debug pages, proxies and vendors do."""
-    headers = {"authorization": f"Bearer {secret}", "form": f"client_secret={quote_plus(secret)}"}
-    basic = base64.b64encode(f"client:{secret}".encode()).decode()
-    sentence = f"the key {secret} is not good, nor {secret!r}, nor Basic {basic}"
+    sentence = ""
+    for secret in secrets:
+        basic = base64.b64encode(f"client:{secret}".encode()).decode()
+        sentence += f"{secret}, {secret!r}, Basic {basic}, client_secret={quote_plus(secret)}; "
     for status in (400, 401, 403, 404, 409, 500):
         yield {"status": status, "body": {"errors": [{"code": status, "message": sentence}], "resources": []}}
-        yield {"status": status, "body": {"error": {"code": sentence, "message": sentence, "headers": headers}}}
-    yield {"status": 200, "body": {"errors": [{"code": 400, "message": sentence, "id": secret}], "resources": []}}
+        yield {"status": status, "body": {"error": {"code": secrets[0], "message": sentence}}}
+    yield {"status": 200, "body": {"errors": [{"code": 400, "message": sentence, "id": secrets[0]}], "resources": []}}
     yield {"status": 200, "body": {"ok": False, "error": sentence}}
-    yield {"status": 200, "body": {"ok": False, "error": "missing_scope", "needed": secret}}
+    yield {"status": 200, "body": {"ok": False, "error": "missing_scope", "needed": sentence}}
     yield {"status": 200, "body": _panos(sentence)}
     yield {"status": 403, "body": _panos(sentence)}
-    yield {"status": 503, "body": f"<html><title>{html.escape(sentence)}</title>{json.dumps(headers)}</html>"}
+    yield {"status": 503, "body": f"<html><title>{html.escape(sentence)}</title></html>"}
     yield {"status": 429, "body": sentence, "headers": {"Retry-After": "1"}}
-    yield {"status": 302, "body": sentence, "headers": {"Location": f"https://evil.example/?{quote(secret)}"}}
+    yield {"status": 302, "body": sentence, "headers": {"Location": f"https://evil.example/?{quote(secrets[0])}"}}
 
 
 def _panos(text: str) -> str:
@@ -193,25 +211,22 @@ async def test_products_that_repeat_a_credential_do_not_get_it_written(
     when: str,
 ) -> None:
     """Errors that hold the secret, or the token of this very moment, are recorded without it."""
-    product = simulator.product
-    for playbook in OF_PRODUCT[product]:
+    for playbook in OF_PRODUCT[simulator.product]:
         await canary.go(playbook, "plan")  # fetches a token
-        tokens = [token for token in canary.place.simulation.simulators[product].tokens._expiry][-1:]
-        for secret in (SECRETS[simulator][1], *tokens):
-            for echo in echoes(secret):
-                fault = {"product": product, **echo}
-                if when == "on every request":
-                    canary.place.order(**fault, times=None)
-                    await canary.go(playbook)
-                else:
-                    actions = ("edr.isolate_host", "edr.block_hashes", "firewall.block_indicators")
-                    actions += ("identity.disable_user", "messaging.post")
-                    await canary.go(playbook, watchers=[canary.place.order_when(each, fault) for each in actions])
-                assert canary.place.control.delete("/_estate/faults").status_code == 204
-                canary.place.estate.firewall.registered_tags.clear()
+        canary.note_tokens()
+        tokens = [token for token, product in canary.tokens.items() if product == simulator.product][-1:]
+        for echo in echoes(SECRETS[simulator][1], *tokens):
+            fault = {"product": simulator.product, **echo}
+            if when == "on every request":
+                canary.place.order(**fault, times=None)
+                await canary.go(playbook)
+            else:
+                await canary.go(playbook, watchers=[canary.place.order_when(each, fault) for each in CHANGES])
+            canary.reset()
 
     failed = [text for where, text in canary.shown if where.startswith("report") and '"status": "failed"' in text]
-    assert len(failed) > 10
+    assert len(failed) > 5
+    assert [text for text in failed if MASK in text] != [], "the product's words did not come as far as this"
     assert canary.leaks(caplog, capfd.readouterr()) == []
 
 
@@ -224,15 +239,16 @@ async def test_a_credential_that_is_cut_in_the_middle_is_not_written_either(
 ) -> None:
     """Where a long answer is shortened, no piece of a secret stays at the end."""
     secret = SECRETS[simulator][1]
-    for most in (200, 300, 400, 500):
-        text = "." * (most - 20) + secret
-        canary.place.order(product=simulator.product, status=500, body=text, times=None)
-        await canary.go(OF_PRODUCT[simulator.product][0])
-        canary.place.control.delete("/_estate/faults")
+    for most in (100, 200, 300, 400, 500):
+        text = "." * (most - 17) + secret
+        for body in (text, {"error": {"code": "", "message": text}}, {"errors": [{"code": 1, "message": text}]}):
+            canary.place.order(product=simulator.product, status=500, body=body, times=None)
+            await canary.go(OF_PRODUCT[simulator.product][0])
+            canary.reset()
 
-    piece = secret[:12]
-    assert [where for where, text in canary.shown if piece in text or json.dumps(piece)[1:-1] in text] == []
-    assert canary.leaks(caplog, capfd.readouterr()) == []
+    leaks = canary.leaks(caplog, capfd.readouterr())
+    assert [where for where, data in canary.places if secret[:12].encode() in data] == []
+    assert leaks == []
 
 
 async def test_a_secret_that_cannot_be_sent_is_not_written(
@@ -246,13 +262,15 @@ async def test_a_secret_that_cannot_be_sent_is_not_written(
 
     report = next(json.loads(text) for where, text in canary.shown if where.startswith("report"))
     assert report["status"] == "failed"
-    assert [where for where, text in canary.shown if "トークン" in text or ascii("トークン")[1:-1] in text] == []
     assert canary.leaks(caplog, capfd.readouterr()) == []
+    pieces = ["トークン".encode(), ascii("トークン")[1:-1].encode(), b"0123456789"]
+    assert [where for where, data in canary.places if any(piece in data for piece in pieces)] == []
 
 
 async def test_a_connector_does_not_show_its_secrets(canary: Canary) -> None:
     """The text of a connector, its settings and its client shows references at most."""
     await canary.go("contain-host", "plan")
+    canary.note_tokens()
     built = canary.drill.hikeshi.instances
 
     shown = ""

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "runs": ("runs", "runs"),
     "log": ("runs", "log"),
     "work": ("work", "work"),
+    "resolve": ("resolve", "resolve"),
     "audit verify": ("audit", "verify"),
     "connectors": ("connectors", "connectors"),
     "simulate": ("simulate", "simulate"),
@@ -44,7 +45,7 @@ Project = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document for programs.")]
 LogLevel = Annotated[
-    str | None, typer.Option("--log-level", metavar="LEVEL", help="Write logs as JSON lines: debug, info, warning, error.")
+    str | None, typer.Option("--log-level", metavar="LEVEL", help="Write logs as JSON lines: debug to error.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an unexpected error comes from.")]
 
@@ -132,8 +133,7 @@ class _Invocation:
         return failure.exit_code
 
     def _interrupted(self) -> int:
-        self.output.note("")
-        self.output.note("Interrupted. What was stored stays; 'hikeshi work' goes on with runs that are not over.")
+        self.output.note("Interrupted.")
         return ExitCode.INTERRUPTED
 
 

@@ -56,7 +56,8 @@ def _product(session: Session, name: str) -> dict[str, Any]:
     capabilities: dict[str, list[dict[str, Any]]] = {}
     for action, kinds in connector.supported().items():
         capability, _, verb = action.partition(".")
-        capabilities.setdefault(capability, []).append({"verb": verb, "kinds": None if kinds is None else sorted(kinds)})
+        taken = None if kinds is None else sorted(kinds)
+        capabilities.setdefault(capability, []).append({"verb": verb, "kinds": taken})
     return {
         "product": name,
         "capabilities": capabilities,
@@ -67,4 +68,4 @@ def _product(session: Session, name: str) -> dict[str, Any]:
 
 
 def _verb(verb: dict[str, Any]) -> str:
-    return verb["verb"] + (f" ({', '.join(verb['kinds'])})" if verb["kinds"] is not None else "")
+    return f"{verb['verb']} ({', '.join(verb['kinds'])})" if verb["kinds"] is not None else str(verb["verb"])

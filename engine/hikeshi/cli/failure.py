@@ -43,7 +43,7 @@ def describe(exc: Exception) -> Failure:
     usage = _usage(exc)
     if usage is not None:
         return Failure(wrong, "usage", usage)
-    for known in (_of_project, _of_journal, _of_simulation):
+    for known in (_of_project, _of_journal, _of_connector, _of_simulation):
         failure = known(exc)
         if failure is not None:
             return failure
@@ -79,7 +79,7 @@ def _usage(exc: Exception) -> str | None:
 
 
 def _of_project(exc: Exception) -> Failure | None:
-    from hikeshi.app import PlaybookProblems, UnknownRun
+    from hikeshi.app import NothingToResolve, PlaybookProblems, RunIsDriven, UnknownRun
     from hikeshi.playbook.inputs import WrongInputs
     from hikeshi.playbook.library import NotLoadable, UnknownPlaybook
     from hikeshi.project import ProjectError
@@ -101,6 +101,25 @@ def _of_project(exc: Exception) -> Failure | None:
             return Failure(wrong, "project", "the project cannot be used as it is", found)
         case UnknownRun():
             return Failure(wrong, "unknown_run", str(exc))
+        case NothingToResolve():
+            return Failure(wrong, "nothing_to_resolve", str(exc))
+        case RunIsDriven():
+            return Failure(wrong, "run_is_driven", str(exc))
+    return None
+
+
+def _of_connector(exc: Exception) -> Failure | None:
+    from hikeshi.connector.errors import ConnectorError
+    from hikeshi.connector.registry import ConnectorNotUsable
+    from hikeshi.secrets import SecretUnavailable
+
+    match exc:
+        case ConnectorError():
+            return Failure(ExitCode.FAILED, exc.kind, str(exc))
+        case ConnectorNotUsable():
+            return Failure(ExitCode.WRONG_INPUT, "project", str(exc))
+        case SecretUnavailable():
+            return Failure(ExitCode.WRONG_INPUT, "secret", str(exc))
     return None
 
 

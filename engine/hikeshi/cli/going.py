@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +19,25 @@ __all__ = ["go"]
 
 
 async def go(
-    session: Session, start: Callable[[Sequence[Any]], Awaitable[RunState]]
+    session: Session, start: Callable[[Sequence[Any]], Awaitable[RunState]], *, quietly: bool = False
 ) -> tuple[RunState, list[Change]]:
     """Return the state in which a run ended, and its changes. `start` begins it with the given watchers."""
     view = LiveView(session.output)
 
     def announce(event: ev.Event, state: RunState) -> None:
         # At once, for whoever has to look for this run after the power went.
-        if isinstance(event, ev.RunStarted | ev.RunTakenOver):
+        if not quietly and isinstance(event, ev.RunStarted | ev.RunTakenOver):
             what = "dry run" if state.mode == "plan" else "run"
             verb = "started" if isinstance(event, ev.RunStarted) else "goes on"
             session.output.note(Styled(f"{what} {state.run} of {state.program.main} {verb}", "dim"))
 
-    async with view.shown():
-        state = await start((announce, view.watch))
+    try:
+        async with view.shown():
+            state = await start((announce, view.watch))
+    except asyncio.CancelledError:
+        if view.state is not None:
+            session.output.note(f"Run {view.state.run} stops here. It is stored: 'hikeshi work' goes on with it.")
+        raise
     if session.output.as_json or state.mode == "plan":
         return state, []
     from hikeshi.report import changes

@@ -27,11 +27,11 @@ class LiveView:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._state: RunState | None = None
+        self.state: RunState | None = None
 
     def watch(self, _: object, state: RunState) -> None:
         """Take notice of the run. Called for each event, so it does nothing else."""
-        self._state = state
+        self.state = state
 
     @asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ class LiveView:
         console = await asyncio.to_thread(_console)
         from rich.live import Live
 
-        with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False) as live:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
                 live.update(self._picture(console), refresh=True)
                 await asyncio.sleep(_REDRAW_S)
@@ -61,7 +61,7 @@ class LiveView:
 
         from hikeshi.cli.tree_view import lines_of, tree_lines
 
-        state = self._state
+        state = self.state
         if state is None:
             return Text("starting")
         rows = tree_lines(state)

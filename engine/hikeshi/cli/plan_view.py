@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hikeshi.cli.output import Output
+from hikeshi.cli.run_view import candidate_text
 from hikeshi.cli.text import Piece, Styled
 from hikeshi.core import RunState
 
@@ -80,8 +81,8 @@ def _action(number: int, action: Action) -> Iterator[list[Piece]]:
     ]
     if action["target"] is not None:
         yield ["    target       ", _targets(action["target"])]
-    yield ["    effect       ", _EFFECTS.get(action["effect"], action["effect"])]
-    yield ["    step         ", action["path"]]
+    yield ["    effect       ", _EFFECTS.get(str(action["effect"]), str(action["effect"]))]
+    yield ["    step         ", str(action["path"])]
     if action["already"]:
         yield ["    ", Styled("It is so already: nothing would be sent.", "green")]
         return
@@ -156,5 +157,4 @@ def _problems(output: Output, report: Mapping[str, Any]) -> None:
     for each in problems:
         output.line(f"  step {each['path']}: ", each["error"]["message"])
         for candidate in each["error"]["candidates"][:20]:
-            described = ", ".join(f"{key} {value}" for key, value in candidate.items())
-            output.line("      could be: ", described)
+            output.line("      could be: ", candidate_text(candidate))

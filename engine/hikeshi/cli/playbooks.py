@@ -129,7 +129,7 @@ def _shown(session: Session, playbook: Playbook) -> dict[str, Any]:
         "owner": playbook.owner,
         "tags": list(playbook.tags),
         "inputs": {name: _input(each) for name, each in playbook.inputs.items()},
-        "steps": [{"path": ".".join(chain), "name": step.label, "does": _what(step)} for chain, step in playbook.walk()],
+        "steps": [{"path": ".".join(keys), "name": step.label, "does": _what(step)} for keys, step in playbook.walk()],
         "actions": _actions(session, playbook),
         "digest": playbook.digest,
         "source": playbook.position.file,
@@ -152,9 +152,9 @@ def _type(declaration: InputDeclaration) -> str:
     text = f"{declaration.type} of {limits.items.type_name}" if limits.items else declaration.type
     if limits.enum is not None:
         text += f", one of {', '.join(map(str, limits.enum))}"
-    if limits.minimum is not None or limits.maximum is not None:
-        text += f", {'' if limits.minimum is None else limits.minimum}..{'' if limits.maximum is None else limits.maximum}"
-    return text
+    if limits.minimum is not None:
+        text += f", from {limits.minimum}"
+    return text if limits.maximum is None else f"{text}, up to {limits.maximum}"
 
 
 def _need(declaration: InputDeclaration) -> str:

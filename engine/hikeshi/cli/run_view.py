@@ -11,7 +11,7 @@ from hikeshi.cli.tree_view import lines_of, tree_lines
 from hikeshi.core import Node, RunState, StepStatus
 from hikeshi.report import Change, tree
 
-__all__ = ["show_run"]
+__all__ = ["candidate_text", "show_ending", "show_run"]
 
 MOST = 20
 """So many targets are named; of more, so many and a count."""
@@ -20,18 +20,23 @@ _STYLES = {"succeeded": "green", "waiting": "yellow", "running": "yellow"}
 
 
 def show_run(output: Output, state: RunState, changes: Sequence[Change]) -> None:
-    """Write how a run ended."""
+    """Write every step of a run, and how it ended."""
     output.line()
     for pieces in lines_of(tree_lines(state), output.columns if output.is_terminal else None):
         output.line(*pieces)
     output.line()
+    show_ending(output, state, changes)
+    output.line()
+    output.line(f"Every event: hikeshi log {state.run}")
+
+
+def show_ending(output: Output, state: RunState, changes: Sequence[Change]) -> None:
+    """Write how a run ended: what happened, what did not, and what nobody knows."""
     status = "unknown" if state.unknown else state.status.value
     _headline(output, state, status)
     _happened(output, changes)
     _went_wrong(output, state, changes)
     _unknown(output, state, changes)
-    output.line()
-    output.line(f"Every event: hikeshi log {state.run}")
 
 
 def _headline(output: Output, state: RunState, status: str) -> None:
@@ -40,7 +45,8 @@ def _headline(output: Output, state: RunState, status: str) -> None:
     if state.started_at is not None and state.now is not None:
         took = f" after {_duration((state.now - state.started_at).total_seconds())}"
     words = {"waiting": "WAITS FOR SOMEBODY", "unknown": "STOPPED: AN OUTCOME IS UNKNOWN"}
-    output.line(Styled(f"{words.get(status, status.upper())}{took}", style), f"  run {state.run} of {state.program.main}")
+    ended = Styled(f"{words.get(status, status.upper())}{took}", style)
+    output.line(ended, f"  run {state.run} of {state.program.main}")
     if state.error is not None:
         output.line(f"  {state.error.message}")
 
@@ -100,9 +106,11 @@ def _unknown(output: Output, state: RunState, changes: Sequence[Change]) -> None
         output.line("      ", each.error or "no reason was given")
         output.line(Styled(f"      step {each.path}", "dim"))
     _more(output, unknown)
-    names = ", ".join(sorted({each.connector for each in unknown}))
-    output.line(f"  What to do: look at the targets in {names or 'the product'} itself. It is never sent again by itself, and")
-    output.line("  what needs it waits. This version cannot take your answer yet: start a new run for what is left.")
+    where = ", ".join(sorted({each.connector for each in unknown})) or "the product"
+    output.line(
+        f"  What to do: look at the targets in {where} itself. It is never sent again by itself, and what needs"
+    )
+    output.line("  it waits. This version cannot take your answer yet: start a new run for what is left to do.")
 
 
 def _failed_leaves(state: RunState) -> Iterator[Node]:
@@ -119,10 +127,16 @@ def _failed_step(output: Output, node: Node) -> None:
     attempts = f", {_count(node.attempts, 'attempt')}" if node.attempts else ""
     output.line(Styled(f"      step {node.path}{attempts}", "dim"))
     for candidate in node.error.candidates[:MOST]:
-        described = ", ".join(f"{key} {value}" for key, value in candidate.items()) if isinstance(candidate, dict) else ""
-        output.line("      could be: ", described or str(candidate))
+        output.line("      could be: ", candidate_text(candidate))
     if node.error.candidates:
         output.line("      Say which one, by its ID or address.")
+
+
+def candidate_text(candidate: object) -> str:
+    """Return one of the things that were found where one was meant, in words."""
+    if not isinstance(candidate, dict):
+        return str(candidate)
+    return ", ".join(f"{key} {value}" for key, value in candidate.items() if value not in (None, "", []))
 
 
 def _section(output: Output, title: str, changes: Sequence[Change]) -> None:

@@ -24,6 +24,9 @@ _STYLES = {
 }
 
 
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run, as 'hikeshi runs' names it.")]
+
+
 def runs(session: Session, limit: Annotated[int, typer.Option("--limit", min=1, help="How many.")] = 50) -> int:
     """List the newest runs."""
     found = session.app.runs(limit) if session.app.journal_path.exists() else []
@@ -53,7 +56,7 @@ def runs(session: Session, limit: Annotated[int, typer.Option("--limit", min=1, 
     return 0
 
 
-def log(session: Session, run: Annotated[str, typer.Argument(metavar="RUN", help="As 'hikeshi runs' names it.")]) -> int:
+def log(session: Session, run: RunId) -> int:
     """Show everything that happened in a run."""
     from hikeshi.app import UnknownRun
     from hikeshi.report import timeline

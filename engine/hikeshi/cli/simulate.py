@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -47,5 +48,6 @@ def simulate(
     output.line(f"What happens there: {base_url}/_estate/summary and {base_url}/_estate/changes")
     output.line("Ctrl-C ends it.")
     output.flush()
-    serve(simulation, host=host, port=port)
+    with suppress(KeyboardInterrupt):
+        serve(simulation, host=host, port=port)
     return 0

@@ -28,13 +28,12 @@ def described(settings: Mapping[str, Mapping[str, Any]]) -> SimulatedProject:
     environment: dict[str, str] = {}
     connectors: dict[str, dict[str, Any]] = {}
     for name, given in settings.items():
-        connectors[name] = {}
+        connectors[name] = dict(given)
         for key, value in given.items():
             if isinstance(value, str) and _SECRET.search(key):
                 variable = re.sub(r"\W", "_", f"SIMULATED_{name}_{key}").upper()
                 environment[variable] = value
-                value = f"${{env:{variable}}}"
-            connectors[name][key] = value
+                connectors[name][key] = f"${{env:{variable}}}"
     text = StringIO()
     yaml = YAML()
     yaml.default_flow_style = False

@@ -25,7 +25,7 @@ def work(session: Session) -> int:
     elif not unfinished:
         session.output.line("Nothing to do: no run was left behind.")
     for run in waiting:
-        session.output.line(f"Run {run} waits for somebody, so it was left alone: hikeshi log {run}")
+        session.output.line(f"Run {run} waits for somebody, so it was left alone; see: hikeshi log {run}")
     return next((code for code in _GRAVEST if code in codes), ExitCode.SUCCEEDED)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json as json_codec
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -52,6 +54,7 @@ class HttpClient:
         self.authorize: Authorize | None = None
         self.forget_credentials: Callable[[], None] | None = None
         self.check: Callable[[Response], None] = default_check
+        self.mask: Callable[[str], str] = str  # takes secrets out of a text
 
     async def get(self, path: str, **options: Any) -> Response:
         """Send a GET; see `request`."""
@@ -100,7 +103,7 @@ class HttpClient:
         if not is_read and not self._door().admit(_preview(seen, self._volatile), last=last):
             return CapturedResponse()
         response = await self._send_authorized(seen, auth=auth, is_read=is_read)
-        self.check(response)
+        self.check(self._without_secrets(response))
         return response
 
     async def aclose(self) -> None:
@@ -118,11 +121,17 @@ class HttpClient:
             pairs = [(key, item) for key, value in params.items() for item in _each(value)]
             url += ("&" if "?" in url else "?") + urlencode(pairs)
         # What is judged has to be what is sent, so httpx's own normalisation comes first.
-        return str(httpx.URL(url))
+        return str(_parsed(url))
 
     def _is_read(self, seen: SeenRequest) -> bool:
         seen.refuse_tricks()
         return any(route.matches(seen, self._bases[route.base]) for route in self._read_routes)
+
+    def _without_secrets(self, response: Response) -> Response:
+        """Mask what an error answer repeats of us, before anybody quotes it: half a secret can't be masked any more."""
+        if response.status < 400 or (masked := self.mask(response.text)) == response.text:
+            return response
+        return replace(response, content=masked.encode())
 
     def _door(self) -> Door:
         door = current_door()
@@ -151,7 +160,7 @@ class HttpClient:
 
     async def _send(self, seen: SeenRequest, auth_headers: Mapping[str, str], *, is_read: bool) -> Response:
         request = self._client.build_request(
-            seen.method, seen.url, headers={**seen.headers, **auth_headers}, content=seen.content
+            seen.method, _parsed(seen.url), headers={**seen.headers, **auth_headers}, content=seen.content
         )
         if not is_read:
             self._door().sent = True
@@ -182,6 +191,12 @@ class HttpClient:
         if isinstance(exc, httpx.TimeoutException):
             return Timeout(f"{where}: no answer in time ({type(exc).__name__})", applied=Applied.MAYBE)
         return Unavailable(f"{where}: the connection broke ({type(exc).__name__})", applied=Applied.MAYBE)
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> httpx.URL:
+    """Parsing is dear: without this each request does it twice, and most repeat an address."""
+    return httpx.URL(url)
 
 
 async def _read(answer: httpx.Response) -> bytes:

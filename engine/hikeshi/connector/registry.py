@@ -71,6 +71,7 @@ def build(
         volatile=connector.volatile,
         transport=transport,
     )
+    http.mask = redactor.text
     instance = connector(name, parsed, http, redactor)
     http.check = instance.check
     return instance

@@ -200,13 +200,14 @@ def _values_set(state: RunState, event: ev.ValuesSet) -> None:
 def _set_variables(node: Node, values: dict[str, Any]) -> None:
     """Set a step's variables: in the item of the loop it is in, else in its playbook."""
     at: Node | None = node
-    while at is not None and at.frame is node.frame and at.vars is None:
+    while at is not None and at.frame is node.frame:
+        if at.vars is not None:
+            at.vars.update(values)
+            at.set_by.update(dict.fromkeys(values, node))
+            return
         at = at.parent
-    inside = at is not None and at.frame is node.frame and at.vars is not None
-    where, set_by = (at.vars, at.set_by) if inside and at is not None else (node.frame.vars, node.frame.set_by)
-    assert where is not None
-    where.update(values)
-    set_by.update(dict.fromkeys(values, node))
+    node.frame.vars.update(values)
+    node.frame.set_by.update(dict.fromkeys(values, node))
 
 
 def _stop_reached(state: RunState, event: ev.StopReached) -> None:

@@ -273,17 +273,7 @@ class ReleaseStep(_Common):
     targets: Expression
 
 
-Step = (
-    ActionStep
-    | PlaybookStep
-    | BlockStep
-    | SetStep
-    | StopStep
-    | ApproveStep
-    | AskStep
-    | WaitStep
-    | ReleaseStep
-)
+Step = ActionStep | PlaybookStep | BlockStep | SetStep | StopStep | ApproveStep | AskStep | WaitStep | ReleaseStep
 
 
 @dataclass(frozen=True)

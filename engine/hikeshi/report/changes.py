@@ -88,9 +88,7 @@ def _recorded(records: Iterable[Record]) -> tuple[dict[str, dict[str, ev.TargetS
     return settled, labels
 
 
-def _change(
-    state: RunState, node: Node, label: str, connector: str, fate: ev.TargetSettled | None
-) -> Change:
+def _change(state: RunState, node: Node, label: str, connector: str, fate: ev.TargetSettled | None) -> Change:
     assert node.action is not None
     outcome = _OUTCOMES.get(node.status, "not reached")
     error = node.error.message if node.error is not None and outcome in ("failed", "unknown") else None

@@ -88,7 +88,8 @@ def _finished(event: ev.RunFinished) -> tuple[str, str]:
 
 
 def _stop(event: ev.StopReached) -> tuple[str, str]:
-    return f"stops the playbook as {event.status}: {event.message or ''}".rstrip(": "), "normal"
+    reason = "" if event.message is None else f": {event.message}"
+    return f"stops the playbook as {event.status}{reason}", "normal"
 
 
 def _resolved(event: ev.StepResolved) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from hikeshi.capabilities import ActionSpec, Recovery, build_spec
@@ -27,6 +28,7 @@ from hikeshi.secrets import Redactor
 __all__ = ["ChangeCall"]
 
 Record = Callable[[Sequence[Event]], Awaitable[None]]
+_spec_of = cache(build_spec)  # reads signatures, and is asked for the same few verbs with each change
 _FIRST_LOOK_S = 0.1
 _LONGEST_LOOK_S = 10.0
 _LOOK_FACTOR = 1.6
@@ -128,7 +130,7 @@ class ChangeCall:
     async def _states(self, fates: list[_Fate]) -> list[Any]:
         """Read the states of these targets back, in their order."""
         assert self.spec.marks.verify is not None
-        verify = build_spec(self.spec.capability, self.spec.owner_class, self.spec.marks.verify)
+        verify = _spec_of(self.spec.capability, self.spec.owner_class, self.spec.marks.verify)
         arguments = {name: self.arguments[name] for name in verify.by_name if name in self.arguments}
         if self.spec.batched:
             arguments[_only_list(verify)] = [fate.target.value for fate in fates]
@@ -164,7 +166,7 @@ class ChangeCall:
         """Return the inverse call as plain data, or null if there is none."""
         if self.spec.marks.undo is None:
             return None
-        inverse = build_spec(self.spec.capability, self.spec.owner_class, self.spec.marks.undo)
+        inverse = _spec_of(self.spec.capability, self.spec.owner_class, self.spec.marks.undo)
         arguments = {name: _plain(self.arguments[name]) for name in inverse.by_name if name in self.arguments}
         if self.spec.batched:
             arguments[inverse.target or ""] = [_plain(fate.target.value)]

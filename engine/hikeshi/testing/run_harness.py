@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hikeshi.capabilities import Catalogue
 from hikeshi.connector import Connector
 from hikeshi.connector.registry import Registry, fill_catalogue
 from hikeshi.core import Node, Program, RunState, StepStatus, decode_event, evolve
@@ -101,7 +102,7 @@ class RunHarness:
         """Run a playbook, or plan it, until it is over or waits for people. Raises what the driver raises."""
         program = make_program(text, *called)
         self.programs[run] = program
-        catalogue = self._catalogue(self._registry())
+        catalogue = self.catalogue()
         started = ev.RunStarted(
             "",
             playbook=program.main,
@@ -127,6 +128,10 @@ class RunHarness:
         state = self.fold(run)
         await self._drive(state, state.mode, [ev.RunTakenOver("", "1" * 32), *first])
         return self._outcome(state)
+
+    def catalogue(self) -> Catalogue:
+        """Return the actions there are and where they go."""
+        return self._catalogue(self._registry())
 
     def fold(self, run: str = "run-1", *, up_to: int | None = None) -> RunState:
         """Return the state of a run, folded from its records or from the first of them."""
@@ -171,7 +176,7 @@ class RunHarness:
             registry.add(connector)
         return registry
 
-    def _catalogue(self, registry: Registry) -> Any:
+    def _catalogue(self, registry: Registry) -> Catalogue:
         catalogue = fill_catalogue(registry, {name: cls.product for name, cls in self._classes().items()})
         catalogue.bindings.update(self.bindings)
         return catalogue

@@ -326,7 +326,7 @@ outputs: {{out: "{{{{ {expression} }}}}"}}
         "status.block",
         "errors.block is none",
         "steps.loop[0].status",
-        "steps.loop | selectattr('status', '==', 'succeeded') | list | length",
+        "steps.loop | selectattr('status', 'eq', 'succeeded') | length",
         "steps.loop[0].error is none",
         "status.loop",
         "status.call",

@@ -1,0 +1,69 @@
+"""`make test`: the unit tests first, on their own and against their time limit, then all others; one count at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+HERE = Path(__file__).parent
+UNIT_LIMIT_S = 15.0
+
+
+@dataclass
+class Result:
+    """What one part came to."""
+
+    exit_code: int
+    took_s: float
+    counts: Counter[str] = field(default_factory=Counter)
+    skips: Counter[str] = field(default_factory=Counter)
+
+
+def run(title: str, *arguments: str) -> Result:
+    """Run pytest in a process of its own."""
+    print(f"=== {title}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-o", "junit_logging=no", *arguments]
+        started = time.monotonic()
+        exit_code = subprocess.run(command, cwd=HERE.parent, check=False).returncode
+        result = Result(exit_code, time.monotonic() - started)
+        if report.exists():
+            count(report, result)
+    return result
+
+
+def count(report: Path, result: Result) -> None:
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        skipped = case.find("skipped")
+        if skipped is not None and skipped.get("type") != "pytest.xfail":
+            result.counts["skipped"] += 1
+            result.skips[skipped.get("message") or "no reason was given"] += 1
+        elif case.find("failure") is not None or case.find("error") is not None:
+            result.counts["failed"] += 1
+        else:
+            result.counts["passed"] += 1
+
+
+def main() -> int:
+    unit = run("unit tests", "tests/unit", *sys.argv[1:])
+    print(f"=== unit tests took {unit.took_s:.1f} s (limit {UNIT_LIMIT_S:g} s)", flush=True)
+    others = run("all other tests", "tests", "--ignore=tests/unit", *sys.argv[1:])
+    print(f"=== all other tests took {others.took_s:.1f} s")
+    for reason, times in (unit.skips + others.skips).items():
+        print(f"skipped {times}: {reason}")
+    if unit.took_s > UNIT_LIMIT_S:
+        print(f"warning: the unit tests took longer than {UNIT_LIMIT_S:g} s")
+    total = unit.counts + others.counts
+    print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
+    return unit.exit_code or others.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
