@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets as randomness
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -154,6 +154,9 @@ class Hikeshi:
             routes = pin_routes(program, self.catalogue)
         except UnknownAction as exc:
             raise PlaybookProblems(playbook_id, [str(exc)]) from None
+        wrong = self._wrong_settings({name for routing in routes.values() for name in routing.instances}, secrets=True)
+        if wrong:
+            raise ProjectError(wrong)
         started = ev.RunStarted(
             "",
             playbook=playbook_id,
@@ -213,7 +216,7 @@ class Hikeshi:
         from hikeshi.playbook.library import Library, check_folder
         from hikeshi.playbook.problem import in_order
 
-        wrong = [] if paths else self._wrong_settings()
+        wrong: list[Problem | str] = [] if paths else [*self._wrong_settings(self.config.connectors)]
         try:
             catalogue = self.catalogue
         except ProjectError as exc:
@@ -231,16 +234,19 @@ class Hikeshi:
         files |= {problem.position.file for problem in problems}
         return Checked(len(files), [*wrong, *in_order(problems)])
 
-    def _wrong_settings(self) -> list[Problem | str]:
-        """Return what is wrong with the settings of connectors. Reads no secret and sends nothing."""
+    def _wrong_settings(self, names: Iterable[str], *, secrets: bool = False) -> list[str]:
+        """Return what is wrong with the settings of these connectors, and if asked their secrets. Sends nothing."""
         from hikeshi.connector.registry import ConnectorNotUsable
+        from hikeshi.secrets import SecretUnavailable
 
-        wrong: list[Problem | str] = []
-        for name in self.config.connectors:
+        wrong = []
+        for name in sorted(names):
             try:
-                self.instances.get(name)
-            except ConnectorNotUsable as exc:
-                wrong.append(f"{self.config.folder / 'hikeshi.yaml'}: {exc}")
+                connector = self.instances.get(name)
+                if secrets:
+                    connector.check_secrets()
+            except (ConnectorNotUsable, SecretUnavailable) as exc:
+                wrong.append(f"{self.config.folder / 'hikeshi.yaml'}: {name}: {exc}")
         return wrong
 
     async def go_on(self, run: str, watchers: Sequence[Watcher] = ()) -> RunState:

@@ -58,13 +58,18 @@ class Session:
         """Run a coroutine to its end, and close the project in the same event loop."""
         import asyncio
 
-        async def and_close() -> T:
+        results: list[T] = []
+
+        async def and_close() -> None:
             try:
-                return await work
+                results.append(await work)
             finally:
                 await self.app.aclose()
 
-        return asyncio.run(and_close())
+        # Not the task's own result: asyncio looks at the handler of Ctrl-C at the end, in a way that writes the task
+        # out with its result, and the state of a run is large.
+        asyncio.run(and_close())
+        return results[0]
 
     def close(self) -> None:
         """Close the project, if it was opened and is still open."""

@@ -81,6 +81,12 @@ class Connector:
         self.redactor.add(value)
         return value
 
+    def check_secrets(self) -> None:
+        """Raise SecretUnavailable if a secret of this instance is not there, before anything depends on it."""
+        for value in vars(self.settings).values():
+            if isinstance(value, Secret):
+                self.reveal(value)
+
     async def commit(self, preview: PreviewedRequest, do: Callable[[], Awaitable[T]]) -> T:
         """Make a change over a protocol that is not HTTP, under the same rule: previewed in a plan, sent when live.
 

@@ -42,8 +42,6 @@ def decode_event(kind: str, path: str, data: dict[str, Any]) -> Event:
 
 
 def _encode(value: Any) -> Any:
-    if value is None or isinstance(value, (str, bool, int)):  # most fields are one of these
-        return value
     if isinstance(value, ErrorRecord):
         return {name: getattr(value, name) for name in _ERROR_FIELDS}
     if isinstance(value, datetime):
@@ -56,4 +54,4 @@ def _decode(name: str, value: Any) -> Any:
         return None if value is None else ErrorRecord(**value)
     if name == "due_at":
         return datetime.fromisoformat(value)
-    return from_json(value) if isinstance(value, (dict, list)) else value
+    return from_json(value)
