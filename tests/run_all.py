@@ -1,4 +1,4 @@
-"""`make test`: the unit tests first, on their own and against their time limit, then all others; one count at the end."""
+"""`make test`: the unit tests first, by themselves and against their time limit, then all others, and one count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 HERE = Path(__file__).parent
 UNIT_LIMIT_S = 15.0
@@ -40,7 +40,7 @@ def run(title: str, *arguments: str) -> Result:
 
 
 def count(report: Path, result: Result) -> None:
-    for case in ElementTree.parse(report).getroot().iter("testcase"):
+    for case in ET.parse(report).getroot().iter("testcase"):
         skipped = case.find("skipped")
         if skipped is not None and skipped.get("type") != "pytest.xfail":
             result.counts["skipped"] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,11 @@ from typing import Any
 
 COMMAND = str(Path(sys.executable).parent / "hikeshi")
 TIMEOUT_S = 60
+
+
+def _listen_to_ctrl_c() -> None:
+    """Undo what a shell does to the jobs that it starts in the background, these tests among them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class CommandLine:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_listen_to_ctrl_c,
         )
 
     def on_a_terminal(self, *arguments: str, **more: str) -> Ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,7 @@ async def _refused(drill: Drill, place: Place, spoil: Spoil, mode: str) -> str:
     assert nothing_was_started(drill)
     assert place.changes() == []
     assert place.requests("crowdstrike").total() == 0
-    return str(caught.value)
+    return "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("mode", ["run", "plan"])

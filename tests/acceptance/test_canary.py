@@ -247,6 +247,8 @@ async def test_a_credential_that_is_cut_in_the_middle_is_not_written_either(
             canary.reset()
 
     leaks = canary.leaks(caplog, capfd.readouterr())
+    statuses = {json.loads(text)["status"] for where, text in canary.shown if where.startswith("report")}
+    assert statuses == {"failed"}
     assert [where for where, data in canary.places if secret[:12].encode() in data] == []
     assert leaks == []
 

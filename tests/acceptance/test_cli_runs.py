@@ -81,9 +81,7 @@ def test_a_plan_for_people_shows_requests_conditions_and_what_was_not_checked(
     assert place.changes() == []
 
 
-def test_a_large_batch_is_abbreviated_for_people_and_whole_for_programs(
-    hikeshi: CommandLine, tmp_path: Path
-) -> None:
+def test_a_large_batch_is_abbreviated_for_people_and_whole_for_programs(hikeshi: CommandLine, tmp_path: Path) -> None:
     """People see three and a count; --json has all."""
     (tmp_path / "iocs.txt").write_text("\n".join(f"198.51.100.{n}" for n in range(1, 201)) + "\n", encoding="utf-8")
 

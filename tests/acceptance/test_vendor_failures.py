@@ -5,11 +5,14 @@ Rules 13 to 16: could not read is never absent; at most once; unknown is not fai
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from drill import Drill, Place
 
+from hikeshi.core import RunState
+from hikeshi.core.events import ActionIntended, Event
 from hikeshi.testing.estate import Ioc
 from hikeshi.testing.manufacturer import C2_ADDRESS, C2_DOMAIN, FILE_SERVER, MALWARE_SHA256
 
@@ -162,10 +165,15 @@ async def test_a_host_that_somebody_isolated_before_is_already_so(drill: Drill, 
 
 async def test_a_conflict_because_somebody_is_isolating_the_host_ends_well(drill: Drill, place: Place) -> None:
     """Falcon's 409 for a host whose containment is pending by another hand: read back until it is contained."""
-    place.estate.settle_s = 0.2
+    place.estate.settle_s = 3600
     place.estate.contain(place.host(FILE_SERVER).id)
 
-    outcome = await drill.run("isolate-host", HOST)
+    def let_an_hour_pass(event: Event, state: RunState) -> None:
+        if isinstance(event, ActionIntended):
+            clock = {"advance_s": 3600}
+            asyncio.get_running_loop().call_later(0.15, lambda: place.control.post("/_estate/clock", json=clock))
+
+    outcome = await drill.run("isolate-host", HOST, watchers=[let_an_hour_pass])
 
     assert [change["status"] for change in place.changes()] == [409]
     assert outcome.status == "succeeded"

@@ -33,9 +33,7 @@ def resolve(
     state, changes = session.wait_for(
         go(
             session,
-            lambda watchers: session.app.resolve(
-                run, step, happened=happened, actor=session.actor, watchers=watchers
-            ),
+            lambda watchers: session.app.resolve(run, step, happened=happened, actor=session.actor, watchers=watchers),
         )
     )
     report = run_report(state)

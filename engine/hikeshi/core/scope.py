@@ -114,14 +114,6 @@ class _Names:
                 return around.status.value if around.status in _NEVER_BEGAN else StepStatus.WAITING.value
         return StepStatus.WAITING.value
 
-    def is_only_planned(self, node: Node) -> bool:
-        """Say whether a plan cannot know how a step will end."""
-        if self._state.mode != "plan":
-            return False
-        holds_others = node.is_loop or node.parts or node.children is not None or node.inner is not None
-        planned = node.plan is not None or (bool(holds_others) and node.status is StepStatus.SUCCEEDED)
-        return planned or self.is_maybe(node)
-
     def is_maybe(self, node: Node) -> bool:
         """Say whether a plan cannot know that a step ran, as seen from here."""
         if self._state.mode == "live":
@@ -149,6 +141,9 @@ class _Steps(_Names):
 
 class _Statuses(_Names):
     def get(self, name: str) -> Any:
+        never = self.never_reached(name)
+        if never is not None:
+            return never
         node = self.node(name)
         if self.is_maybe(node) or node.planned:
             return Unknown("string", f"the step {name!r} was only planned")

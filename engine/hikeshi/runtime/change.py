@@ -14,16 +14,17 @@ from typing import Any
 
 from hikeshi.capabilities import ActionSpec, Recovery, build_spec
 from hikeshi.connector import Connector
-from hikeshi.connector.door import Door, through
-from hikeshi.connector.errors import Applied, Conflict, ConnectorError, PartialFailure, Timeout
+from hikeshi.connector.door import Door
+from hikeshi.connector.errors import Applied, Conflict, ConnectorError, Invalid, PartialFailure
 from hikeshi.core import StartAction
 from hikeshi.core import events as ev
 from hikeshi.core.events import ErrorRecord, Event
+from hikeshi.runtime.call import call
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
 from hikeshi.runtime.reads import read_one
 from hikeshi.runtime.targets import Target, action_key, targets_of
-from hikeshi.secrets import Redactor
+from hikeshi.secrets import Redactor, SecretUnavailable
 
 __all__ = ["ChangeCall"]
 
@@ -96,6 +97,7 @@ class ChangeCall:
             await self._see(self.fates, self._grace_s())
             if any(fate.error is not None and fate.open for fate in self.fates):
                 _leave_open(self.fates, "the engine stopped while this was under way, and reading it back failed")
+            await self._wait_for_moving(self.fates)
         if any(fate.open for fate in self.fates):
             await record(self._intents(repeated=True))
             await self._send_and_see()
@@ -135,7 +137,11 @@ class ChangeCall:
         if self.spec.batched:
             arguments[_only_list(verify)] = [fate.target.value for fate in fates]
         answer = await read_one(verify, verify.verb, arguments, self.connector, "live", self.command.timeout_s)
-        states = list(answer) if self.spec.batched else [answer]
+        try:
+            checked = self.spec.output_adapter.validate_python(answer)
+        except ValueError:  # pydantic's is one
+            raise Invalid(f"{self.connector.name}: {verify.name} gave something else than it declares") from None
+        states = list(checked) if self.spec.batched else [checked]
         if len(states) != len(fates):
             raise ConnectorError(f"{verify.name} answered for {len(states)} of {len(fates)} targets")
         return states
@@ -181,6 +187,13 @@ class ChangeCall:
     async def _send_and_see(self) -> None:
         sent = [fate for fate in self.fates if fate.open]
         door = Door(mode="live", effect=self.spec.effect, action=self.spec.name, intended=True, key=self._key(sent))
+        try:
+            await self._send_then_see(sent, door)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it must not turn a sent change into a failed one
+            text = f"{self.spec.name}: a defect after the change was intended: {type(exc).__name__}"
+            _close(sent, "unknown" if door.sent else "failed", ConnectorError(text))
+
+    async def _send_then_see(self, sent: list[_Fate], door: Door) -> None:
         refused: dict[int, ConnectorError] = {}
         try:
             await self._send(sent, door)
@@ -212,19 +225,9 @@ class ChangeCall:
             assert self.spec.target is not None
             arguments[self.spec.target] = [fate.target.value for fate in fates]
         try:
-            with through(door):
-                async with asyncio.timeout(self.command.timeout_s):
-                    await getattr(self.connector, self.spec.verb)(**arguments)
-        except TimeoutError:
-            applied = Applied.MAYBE if door.sent else Applied.NO
-            text = f"{self.connector.name}: {self.spec.name} took longer than {self.command.timeout_s:g} s"
-            raise Timeout(text, applied=applied) from None
-        except ConnectorError:
-            raise
-        except Exception as exc:  # a connector's own defect, after which nobody knows more than whether it had sent
-            applied = Applied.MAYBE if door.sent else Applied.NO
-            text = f"{self.connector.name}: a defect in the connector: {type(exc).__name__} in {self.spec.name}"
-            raise ConnectorError(text, applied=applied) from exc
+            await call(self.connector, self.spec.verb, arguments, door, self.command.timeout_s)
+        except SecretUnavailable as exc:
+            raise ConnectorError(str(exc), applied=Applied.MAYBE if door.sent else Applied.NO) from exc
 
     async def _after_error(self, exc: ConnectorError, door: Door, fates: list[_Fate]) -> None:
         """Decide what an error means for these targets: not applied, applied after all, or unknown."""
@@ -238,11 +241,19 @@ class ChangeCall:
         # "Already so" may mean that it is under way, by somebody else: give it the time it takes.
         alone = isinstance(exc, Conflict) and not self.spec.batched
         await self._see(fates, self.spec.marks.settle_s if alone else self._grace_s())
+        if maybe:
+            await self._wait_for_moving(fates)
         if any(fate.error is not None for fate in fates if fate.open):
             _close(fates, "unknown", exc)
         else:
             # Read back in time, and it is as before: the request provably had no effect.
             _close(fates, "failed", exc)
+
+    async def _wait_for_moving(self, fates: list[_Fate]) -> None:
+        """Give targets that are neither as before nor as wanted their time: what moves them may be what was sent."""
+        moving = [fate for fate in fates if fate.open and fate.error is None and fate.state != fate.prior]
+        await self._see(moving, self.spec.marks.settle_s)
+        _leave_open(moving, f"it began, but did not get there in {self.spec.marks.settle_s:g} s")
 
     def _grace_s(self) -> float:
         return min(self.spec.marks.settle_s, _GRACE_S)
@@ -255,9 +266,9 @@ class ChangeCall:
         while waiting := [fate for fate in fates if fate.open]:
             try:
                 states = await self._states(waiting)
-            except ConnectorError as exc:
+            except (ConnectorError, SecretUnavailable) as exc:
                 for fate in waiting:
-                    fate.error = exc
+                    fate.error = exc if isinstance(exc, ConnectorError) else ConnectorError(str(exc))
             else:
                 for fate, state in zip(waiting, states, strict=True):
                     fate.state, fate.error = state, None

@@ -6,14 +6,13 @@ make it is stored. A plan comes the same way and is turned back inside the guard
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hikeshi.capabilities import ActionSpec, Catalogue, Effect
-from hikeshi.connector.door import Door, through
-from hikeshi.connector.errors import Applied, ConnectorError, Invalid, Timeout
+from hikeshi.connector.door import Door
+from hikeshi.connector.errors import Applied, ConnectorError, Invalid
 from hikeshi.connector.registry import ConnectorNotUsable
 from hikeshi.core import StartAction
 from hikeshi.core import events as ev
@@ -21,6 +20,7 @@ from hikeshi.core.events import ErrorRecord, Event
 from hikeshi.journal import JournalError
 from hikeshi.playbook.unknown import find_unknown
 from hikeshi.runtime.arguments import owner_of, typed_arguments, unknown_arguments
+from hikeshi.runtime.call import call
 from hikeshi.runtime.change import ChangeCall
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
@@ -116,22 +116,20 @@ class Gate:
         )
         await record([intended])
         door = Door(mode="live", effect=spec.effect, action=spec.name, intended=True, key=key)
-        try:
-            with through(door):
-                async with asyncio.timeout(command.timeout_s):
-                    value = await getattr(self.instances.get(name), spec.verb)(**typed)
-        except TimeoutError:
-            applied = Applied.MAYBE if door.sent else Applied.NO
-            raise Timeout(f"{name}: {spec.name} took longer than {command.timeout_s:g} s", applied=applied) from None
-        return [ev.ActionSucceeded(command.path, command.attempt, self._plain(spec, value))]
+        value = await call(self.instances.get(name), spec.verb, typed, door, command.timeout_s)
+        return [ev.ActionSucceeded(command.path, command.attempt, self._plain(spec, value, door))]
 
-    def _plain(self, spec: ActionSpec, value: Any) -> Any:
+    def _plain(self, spec: ActionSpec, value: Any, door: Door | None = None) -> Any:
         """Return what a connector gave as plain data of the declared type, with entities marked as its own."""
         from pydantic import ValidationError
 
         try:
             plain = spec.output_adapter.dump_python(spec.output_adapter.validate_python(value), mode="json")
         except ValidationError as exc:
-            raise Invalid(f"{spec.name}: the connector returned something else than it declares: {exc}") from None
+            # Where, but never what: pydantic quotes the value, cut off in the middle, which no net for secrets catches.
+            first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            text = f"{spec.name}: the connector returned something else than it declares: {place}: {first['msg']}"
+            raise Invalid(text, applied=Applied.MAYBE if door is not None and door.sent else Applied.NO) from None
         assert find_unknown(plain) is None
         return self.redactor.data(plain)

@@ -62,7 +62,7 @@ class HoldsProjection:
     """The ledger: one row for each change of one target, from before it was sent."""
 
     name = "holds"
-    version = 1
+    version = 2
     schema = """
         CREATE TABLE holds (
             hold TEXT PRIMARY KEY,
@@ -99,6 +99,12 @@ class HoldsProjection:
                     json.dumps(data["undo"]),
                     record.at.isoformat(),
                 ),
+            )
+        elif record.kind == "StepResolved":
+            tx.execute(
+                "UPDATE holds SET status = CASE WHEN NOT ? THEN 'void' WHEN undo = 'null' THEN 'done' ELSE 'active' END,"
+                " settled_at = ? WHERE run = ? AND path = ? AND status = 'unknown'",
+                (data["happened"], record.at.isoformat(), record.run, record.path),
             )
         elif record.kind == "TargetSettled" and data["hold"] is not None:
             # A change without an inverse is recorded as done, never as held.

@@ -8,10 +8,10 @@ from typing import Any
 
 from hikeshi.capabilities import ActionSpec, Effect, Entity
 from hikeshi.connector import Connector
-from hikeshi.connector.door import Door, through
-from hikeshi.connector.errors import Ambiguous, ConnectorError, Invalid, NotFound, Timeout
+from hikeshi.connector.door import Door
+from hikeshi.connector.errors import Ambiguous, Invalid, NotFound
+from hikeshi.runtime.call import call
 from hikeshi.runtime.instances import Instances
-from hikeshi.secrets import SecretUnavailable
 
 __all__ = ["exactly_one", "read", "read_one"]
 
@@ -45,17 +45,7 @@ async def read_one(
     spec: ActionSpec, verb: str, typed: Mapping[str, Any], connector: Connector, mode: Any, timeout_s: float | None
 ) -> Any:
     """Ask one instance. Raises ConnectorError, whatever the connector raised."""
-    with through(Door(mode=mode, effect=Effect.READ, action=spec.name)):
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await getattr(connector, verb)(**typed)
-        except TimeoutError:
-            raise Timeout(f"{connector.name}: {spec.name} took longer than {timeout_s:g} s") from None
-        except (ConnectorError, SecretUnavailable):
-            raise
-        except Exception as exc:  # a connector's own defect is an error of this read, not of the engine
-            text = f"{connector.name}: a defect in the connector: {type(exc).__name__} in {spec.name}"
-            raise ConnectorError(text) from exc
+    return await call(connector, verb, typed, Door(mode=mode, effect=Effect.READ, action=spec.name), timeout_s)
 
 
 def exactly_one(spec: ActionSpec, typed: Mapping[str, Any], found: list[Any], names: tuple[str, ...]) -> Any:

@@ -174,3 +174,20 @@ steps:
 outputs: {name: "{{ steps.again.name2 }}"}
 """)
     assert outcome.outputs == {"name": "{{ 1 + 1 }}!"}
+
+
+async def test_a_step_that_never_began_has_the_status_of_what_kept_it(harness: RunHarness) -> None:
+    """What is inside of a skipped block counts as skipped, and inside of a blocked one as blocked."""
+    outcome = await harness.run("""
+        id: t
+        steps:
+          - id: not_now
+            when: "1 == 2"
+            steps: [{id: inner, set: {a: "1"}}]
+          - {id: broken, set: {b: "1 + 'x'"}}
+          - id: after
+            steps: [{id: late, set: {c: "1"}}]
+        finally:
+          - {id: told, set: {inner: "status.inner", late: "status.late"}}
+        """)
+    assert outcome.node("finally.told").output == {"inner": "skipped", "late": "blocked"}

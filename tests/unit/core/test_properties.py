@@ -109,20 +109,24 @@ def playbooks(draw: st.DrawFn) -> str:
 
 
 _OWN = (Node, ListRun, Frame, RunState)
+Picture = list[tuple[str, dict[str, Any]]]
 
 
-def picture(state: RunState) -> Any:
-    """Return everything in a state as plain data, in which a reference is the number of what it leads to."""
+def picture(state: RunState) -> Picture:
+    """Return everything in a state as plain data, in which a reference is the number of what it leads to.
+
+    Only what is worked out when somebody asks is left out: the outputs of what holds others, and new commands.
+    """
     seen: dict[int, int] = {}
-    flat: list[Any] = []
+    flat: Picture = []
 
     def look(value: Any) -> Any:
         if isinstance(value, _OWN):
             if id(value) not in seen:
-                seen[id(value)] = len(flat)
-                at = len(flat)
-                flat.append(None)
-                flat[at] = (type(value).__name__, {f.name: look(getattr(value, f.name)) for f in fields(value)})
+                seen[id(value)] = at = len(flat)
+                flat.append(("", {}))
+                names = [f.name for f in fields(value) if f.name not in _worked_out(value)]
+                flat[at] = (type(value).__name__, {name: look(getattr(value, name)) for name in names})
             return ("ref", seen[id(value)])
         if isinstance(value, Mapping):
             return [(look(key), look(entry)) for key, entry in value.items()]
@@ -130,12 +134,29 @@ def picture(state: RunState) -> Any:
             return [look(entry) for entry in value]
         if isinstance(value, set):
             return sorted(value)
-        if is_dataclass(value) and type(value).__module__ == "hikeshi.playbook.model":
-            return ("same", id(value))  # the program, which both share
+        if is_dataclass(value) and type(value).__module__ in ("hikeshi.playbook.model", "hikeshi.core.program"):
+            return ("same", repr(value)) if type(value).__name__ == "Routing" else ("same", id(value))
         return value
 
     look(state)
     return flat
+
+
+def _worked_out(value: Any) -> tuple[str, ...]:
+    if isinstance(value, RunState):
+        return ("fresh",)
+    holds = isinstance(value, Node) and (value.is_loop or value.parts or value.children is not None)
+    return ("output",) if holds else ()
+
+
+def differences(one: Picture, other: Picture) -> list[str]:
+    """Return where two pictures differ, shortly."""
+    found = [] if len(one) == len(other) else [f"{len(one)} parts and {len(other)} parts"]
+    for (kind, left), (_, right) in zip(one, other, strict=False):
+        for name in left:
+            if left[name] != right.get(name):
+                found.append(f"{kind} {left.get('path', '')}.{name}: {left[name]!r:.200} and {right.get(name)!r:.200}")
+    return found[:5]
 
 
 CATALOGUE = RunHarness(FakeWorld()).catalogue()
@@ -216,7 +237,7 @@ def folded(run: Pure, up_to: int | None = None) -> RunState:
     return state
 
 
-few = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @few
@@ -231,10 +252,8 @@ def test_a_run_ends_and_its_journal_folds_to_the_state_in_memory(text: str, data
     assert not run.state.settling
     statuses = {node.status for node in run.state.nodes.values()}
     assert not statuses & {StepStatus.CANCELLED, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.UNKNOWN}
-    run.state.take_fresh()
     again = folded(run)
-    again.take_fresh()
-    assert picture(again) == picture(run.state)
+    assert differences(picture(again), picture(run.state)) == []
     assert (run.state.finished == "failed") == bool(
         run.state.failures or run.state.error or (run.state.root is not None and run.state.root.failed)
     )
@@ -254,8 +273,7 @@ def test_any_prefix_of_a_journal_can_be_gone_on_with(text: str, data: st.DataObj
     other.finish(data.draw)
     assert other.state.finished is not None
     rebuilt = folded(other)
-    rebuilt.take_fresh(), other.state.take_fresh()
-    assert picture(rebuilt) == picture(other.state)
+    assert differences(picture(rebuilt), picture(other.state)) == []
 
 
 @few
@@ -269,7 +287,7 @@ def test_deciding_changes_nothing_and_comes_to_the_same_each_time(text: str, dat
         before = picture(run.state)
         first = decide(run.state)
         assert decide(run.state) == first
-        assert picture(run.state) == before
+        assert differences(picture(run.state), before) == []
         run.decide_all()
         assert decide(run.state) == []
         if run.state.owed:
@@ -325,5 +343,4 @@ def test_a_plan_of_any_playbook_ends(text: str) -> None:
         run.tell(ev.ActionPlanned(path, command.action, "change", "fake", None, [], True, [], None))
         run.decide_all()
     again = folded(run)
-    again.take_fresh(), run.state.take_fresh()
-    assert picture(again) == picture(run.state)
+    assert differences(picture(again), picture(run.state)) == []

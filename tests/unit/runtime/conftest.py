@@ -10,4 +10,6 @@ def harness() -> RunHarness:
     made = RunHarness()
     for name in ("pc1", "pc2", "pc3"):
         made.world.add_host(name)
+    made.world.add_user("mei@example.com")
+    made.world.add_group("vpn")
     return made
