@@ -16,6 +16,7 @@ from typing import Any
 
 COMMAND = str(Path(sys.executable).parent / "hikeshi")
 TIMEOUT_S = 60
+_OF_THE_TESTER = {"NO_COLOR", "TERM", "COLUMNS", "PYTHONDONTWRITEBYTECODE"}
 
 
 def _listen_to_ctrl_c() -> None:
@@ -117,5 +118,5 @@ class CommandLine:
         (self.folder / "playbooks" / f"{name}.yaml").write_text(text, encoding="utf-8")
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM", "COLUMNS")}
+        kept = {name: value for name, value in os.environ.items() if name not in _OF_THE_TESTER}
         return {**kept, **self.environment, **more}

@@ -201,7 +201,7 @@ def main() -> None:
         for text in bench.tables():
             _print(text)
         _print(bench.check_line())
-    _print(f"{time.monotonic() - began:.0f} s in all")
+    _print(f"{time.monotonic() - began:.0f} s in all, load at the end {os.getloadavg()[0]:.1f}")
 
 
 def _measure(bench: Bench, journal: Worker) -> None:

@@ -40,7 +40,9 @@ def show_plan(output: Output, state: RunState, report: Mapping[str, Any]) -> Non
             output.line(f"    ... and {len(family) - MOST} more like these; --json shows all")
     _problems(output, report)
     output.line()
-    output.line(f"{len(report['reads'])} reads were made, before any change. Digest {report['digest'][:16]}")
+    reads = len(report["reads"])
+    made = "1 read was made" if reads == 1 else f"{reads} reads were made"
+    output.line(f"{made}, before any change. Digest {report['digest'][:16]}")
     output.line(f"To do it: hikeshi run {report['playbook']} with the same inputs. A run reads and decides anew.")
     output.line(f"Every event: hikeshi log {state.run}")
 

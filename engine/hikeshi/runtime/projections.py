@@ -102,9 +102,10 @@ class HoldsProjection:
             )
         elif record.kind == "StepResolved":
             tx.execute(
-                "UPDATE holds SET status = CASE WHEN NOT ? THEN 'void' WHEN undo = 'null' THEN 'done' ELSE 'active' END,"
-                " settled_at = ? WHERE run = ? AND path = ? AND status = 'unknown'",
-                (data["happened"], record.at.isoformat(), record.run, record.path),
+                "UPDATE holds SET settled_at = ?,"
+                " status = CASE WHEN NOT ? THEN 'void' WHEN undo = 'null' THEN 'done' ELSE 'active' END"
+                " WHERE run = ? AND path = ? AND status = 'unknown'",
+                (record.at.isoformat(), data["happened"], record.run, record.path),
             )
         elif record.kind == "TargetSettled" and data["hold"] is not None:
             # A change without an inverse is recorded as done, never as held.

@@ -60,7 +60,11 @@ class Fault:
     @property
     def kind(self) -> str:
         """What this fault does: one of `KINDS`."""
-        return next(kind for kind in KINDS if getattr(self, kind) not in (None, False))
+        return self.kinds()[0]
+
+    def kinds(self) -> list[str]:
+        """Return everything that was ordered with it; 0 is an order too."""
+        return [kind for kind in KINDS if (value := getattr(self, kind)) is not None and value is not False]
 
     def fits(self, product: str, method: str, path: str) -> bool:
         """Say whether the fault is meant for such a request."""
@@ -113,7 +117,7 @@ def parse_fault(data: Any) -> Fault:
     except ValidationError as exc:
         problems = [f"{'.'.join(map(str, each['loc'])) or 'fault'}: {each['msg']}" for each in exc.errors()]
         raise FaultError("; ".join(problems)) from exc
-    kinds = [kind for kind in KINDS if getattr(fault, kind) not in (None, False)]
+    kinds = fault.kinds()
     if len(kinds) != 1:
         given = ", ".join(kinds) or "none"
         raise FaultError(f"a fault does exactly one of {', '.join(KINDS)}; given: {given}")

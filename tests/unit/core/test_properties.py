@@ -64,45 +64,45 @@ def playbooks(draw: st.DrawFn) -> str:
                 made |= {"playbook": "inner", "with": {"n": draw(st.integers(0, 2))}}
         return made
 
-    def step(depth: int, *, stop: bool) -> Step:
-        made = leaf() if depth == 0 or draw(st.booleans()) else block(depth, stop=stop)
+    def step(depth: int) -> Step:
+        made = leaf() if depth == 0 or draw(st.booleans()) else block(depth)
         if draw(st.integers(0, 3)) == 0:
             made["when"] = draw(st.sampled_from(["true", "false", "1 > 2", "1 / 0 > 1"]))
         handler = draw(st.integers(0, 7))
         if handler == 0:
             made["on_error"] = "continue"
         elif handler == 1:
-            made["on_error"] = steps(0, stop=False, most=2)
+            made["on_error"] = steps(0, most=2)
         elif handler == 2:
-            made["on_error"] = {"steps": steps(0, stop=False, most=2), "then": "continue"}
+            made["on_error"] = {"steps": steps(0, most=2), "then": "continue"}
         if ("action" in made or "playbook" in made or "steps" in made) and draw(st.integers(0, 4)) == 0:
             made["for_each"] = draw(st.sampled_from(["[]", "[1]", "[1, 2, 3]", "'none'", "[1, 1]"]))
             made["concurrency"] = draw(st.integers(1, 3))
             made["max_failures"] = draw(st.integers(0, 2))
         return made
 
-    def block(depth: int, *, stop: bool) -> Step:
+    def block(depth: int) -> Step:
         kind = draw(st.sampled_from(["steps", "parallel"]))
-        return {"id": name(), kind: steps(depth - 1, stop=False and stop, most=3, needs=kind == "steps")}
+        return {"id": name(), kind: steps(depth - 1, most=3, needs=kind == "steps")}
 
-    def steps(depth: int, *, stop: bool, most: int = 4, needs: bool = False) -> list[Step]:
+    def steps(depth: int, *, most: int = 4, needs: bool = False) -> list[Step]:
         made: list[Step] = []
         for _ in range(draw(st.integers(1, most))):
-            made.append(step(depth, stop=stop))
+            made.append(step(depth))
             if needs and len(made) > 1 and draw(st.integers(0, 3)) == 0:
                 made[-1]["needs"] = draw(st.lists(st.sampled_from([s["id"] for s in made[:-1]]), unique=True))
         return made
 
-    whole: dict[str, Any] = {"id": "t", "steps": steps(2, stop=True, needs=True)}
+    whole: dict[str, Any] = {"id": "t", "steps": steps(2, needs=True)}
     if draw(st.booleans()):
         whole["vars"] = {"first": draw(st.sampled_from(["one", "{{ 1 + 1 }}", "{{ 1 / 0 }}"]))}
     if draw(st.integers(0, 4)) == 0:
         at = draw(st.integers(0, len(whole["steps"])))
         whole["steps"].insert(at, {"id": name(), "stop": {"status": draw(st.sampled_from(["succeeded", "failed"]))}})
     if draw(st.booleans()):
-        whole["on_failure"] = steps(1, stop=False, most=2)
+        whole["on_failure"] = steps(1, most=2)
     if draw(st.booleans()):
-        whole["finally"] = steps(1, stop=False, most=2)
+        whole["finally"] = steps(1, most=2)
     if draw(st.booleans()):
         whole["outputs"] = {"o": "{{ steps." + whole["steps"][0]["id"] + " | default('-') }}"}
     return json.dumps(whole)

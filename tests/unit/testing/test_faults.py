@@ -176,3 +176,9 @@ def test_a_wrong_fault_is_refused(client, fault, said):
         parse_fault(fault)
     assert client.post("/_estate/faults", json=fault).status_code == 400
     assert client.get("/_estate/faults").json() == []
+
+
+@pytest.mark.parametrize("kind", ["delay_s", "too_many_requests_s", "body_bytes"])
+def test_nothing_at_all_is_an_order_too(kind):
+    """A value of 0 is what was asked for, not the absence of it."""
+    assert parse_fault({"product": "acme", kind: 0}).kind == kind
