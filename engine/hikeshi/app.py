@@ -319,7 +319,7 @@ class Hikeshi:
         return Driver(state, gate, self.journal, self.clock, self.redactor, watchers)
 
     def _new_run_id(self) -> str:
-        return f"{self.clock.now():%Y%m%d-%H%M%S}-{randomness.token_hex(3)}"
+        return f"{self.clock.now():%Y%m%d-%H%M%S}-{randomness.token_hex(5)}"
 
     # --- what is recorded -------------------------------------------------------------------------------------
 

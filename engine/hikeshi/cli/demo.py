@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -118,6 +120,9 @@ class _Story:
 
     def _what_next(self, output: Output, run: str) -> None:
         _chapter(output, 6, "Look around")
+        output.line("The products ended with this demo; its project and its record stay.")
+        if shutil.which("hikeshi") is None:  # from a virtual environment that is not active, as `make demo` does
+            output.line(f'export PATH="{Path(sys.argv[0]).absolute().parent}:$PATH"')
         output.line(f"cd {self.folder}")
         for command, what in (
             (f"hikeshi log {run}", "every event of the run"),

@@ -96,9 +96,7 @@ class Connector:
         if door is None:
             raise RouteRefused(f"{self.name}: {preview.method} {preview.url} outside of an action")
         if not door.admit(preview, last=False):
-            from hikeshi.connector.door import CaptureEnded
-
-            raise CaptureEnded("commit")
+            door.look("commit")
         door.sent = True
         return await do()
 

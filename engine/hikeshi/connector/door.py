@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from hikeshi.capabilities import Effect
 from hikeshi.connector.errors import RouteRefused
@@ -46,6 +46,8 @@ class Door:
     key: str = ""  # the idempotency key of this change
     sent: bool = False  # bytes of the change itself may have left
     finished: bool = False  # the connector said that its last request was made
+    closed: bool = False  # the call is over; what it left behind may send nothing more
+    complete: bool = True  # of a plan: no answer was looked at before the last request
     captured: list[PreviewedRequest] = field(default_factory=list)
 
     def admit(self, request: PreviewedRequest, *, last: bool) -> bool:
@@ -54,6 +56,8 @@ class Door:
         Raises RouteRefused if it may do neither.
         """
         where = f"{request.method} {request.url}"
+        if self.closed:
+            raise RouteRefused(f"{self.action} sent {where} after the action had ended")
         if self.effect is Effect.READ:
             raise RouteRefused(f"{self.action} only reads, but {where} is not one of its declared read routes")
         if self.finished:
@@ -65,6 +69,12 @@ class Door:
             self.captured.append(request)
             return False
         return True
+
+    def look(self, at: str) -> NoReturn:
+        """End a plan's preview, for the connector looks at an answer that was never given. Raises CaptureEnded."""
+        # Noted as well as raised: a connector that swallows even this has still looked.
+        self.complete = self.complete and self.finished
+        raise CaptureEnded(at)
 
 
 _door: ContextVar[Door | None] = ContextVar("hikeshi_door", default=None)
@@ -82,4 +92,5 @@ def through(door: Door) -> Iterator[Door]:
     try:
         yield door
     finally:
+        door.closed = True
         _door.reset(token)

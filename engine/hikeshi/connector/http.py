@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 
+from hikeshi import __version__
 from hikeshi.connector.door import Door, PreviewedRequest, current_door
 from hikeshi.connector.errors import Applied, ConnectorError, Invalid, RouteRefused, Timeout, Unauthorized, Unavailable
 from hikeshi.connector.pool import ConnectionStack
@@ -24,6 +25,7 @@ from hikeshi.connector.route import Route, SeenRequest
 __all__ = ["HttpClient"]
 
 _BODY_MOST_BYTES = 64 * 1024 * 1024
+_HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": f"hikeshi/{__version__}"}
 Authorize = Callable[[], Awaitable[Mapping[str, str]]]
 
 
@@ -45,12 +47,9 @@ class HttpClient:
         self._bases = {key: url.rstrip("/") for key, url in bases.items()}
         self._read_routes = tuple(read_routes)
         self._volatile = tuple(volatile)
-        self._client = httpx.AsyncClient(
-            transport=transport or ConnectionStack(ca_file),
-            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        # The transport itself, not a client around it: a client keeps cookies, which no preview would show.
+        self._transport = transport or ConnectionStack(ca_file)
+        self._timeouts = httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)).as_dict()
         self.authorize: Authorize | None = None
         self.forget_credentials: Callable[[], None] | None = None
         self.check: Callable[[Response], None] = default_check
@@ -108,7 +107,7 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     def _url(self, path: str, base: str, params: Mapping[str, Any] | None) -> str:
         if "://" in path:
@@ -159,13 +158,17 @@ class HttpClient:
             raise
 
     async def _send(self, seen: SeenRequest, auth_headers: Mapping[str, str], *, is_read: bool) -> Response:
-        request = self._client.build_request(
-            seen.method, _parsed(seen.url), headers={**seen.headers, **auth_headers}, content=seen.content
+        request = httpx.Request(
+            seen.method,
+            _parsed(seen.url),
+            headers={**_HEADERS, **seen.headers, **auth_headers},
+            content=seen.content,
+            extensions={"timeout": self._timeouts},
         )
         if not is_read:
             self._door().sent = True
         try:
-            answer = await self._client.send(request, stream=True)
+            answer = await self._transport.handle_async_request(request)
             try:
                 body = await _read(answer)
             finally:

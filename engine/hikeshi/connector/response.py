@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
 
-from hikeshi.connector.door import CaptureEnded
+from hikeshi.connector.door import CaptureEnded, current_door
 from hikeshi.connector.errors import (
     Applied,
     Conflict,
@@ -64,8 +64,11 @@ class CapturedResponse(Response):
         super().__init__(0, {}, b"")
 
     def __getattribute__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__dict__":
             return object.__getattribute__(self, name)
+        door = current_door()
+        if door is not None:
+            door.look(name)
         raise CaptureEnded(name)
 
 

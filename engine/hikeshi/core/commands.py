@@ -11,7 +11,7 @@ __all__ = ["Command", "Intent", "StartAction", "WaitUntil"]
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A change or notification that was recorded as about to be sent, and has no result yet."""
+    """A change that was recorded as about to be sent, and has no result yet."""
 
     attempt: int
     key: str
@@ -31,6 +31,7 @@ class StartAction:
     arguments: dict[str, Any]
     timeout_s: float | None
     maybe: bool
+    possibly_repeated: bool = False  # an earlier attempt may have had its effect
     intent: Intent | None = None
 
 

@@ -111,7 +111,7 @@ class LoopStarted(Event):
 class ActionRequested(Event):
     """An action is to be carried out with these arguments; the target's owner decides where, or it is a read of all.
 
-    `at` limits it to these instances.
+    `at` limits it to these instances. Stored before the action begins, so for a notification it is the intent as well.
     """
 
     action: str
@@ -173,7 +173,7 @@ class DecisionFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class ActionIntended(Event):
-    """The next thing that happens is that a change or notification is sent. Stored before any of it is.
+    """The next thing that happens is that a change is sent. Stored before any of it is.
 
     `prior` is the state that was read just before; `possibly_repeated` says that an earlier attempt may have worked.
     """
@@ -212,11 +212,16 @@ class TargetSettled(Event):
 
 @dataclass(frozen=True, slots=True)
 class ActionSucceeded(Event):
-    """An attempt worked. `already`: the goal had been reached before, and nothing was sent."""
+    """An attempt worked.
+
+    `already`: the goal had been reached before, and nothing was sent. `possibly_repeated`: people may have been told
+    the same before, by an attempt of which nobody knows.
+    """
 
     attempt: int
     output: Data
     already: bool = False
+    possibly_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from hikeshi.capabilities import Effect
 from hikeshi.core import events as ev
 from hikeshi.core.commands import Intent, StartAction, WaitUntil
 from hikeshi.core.program import Routing
@@ -44,7 +45,12 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
 
 
 def _run_taken_over(state: RunState, event: ev.RunTakenOver) -> None:
+    """Note the new owner; a notification that the old one had begun may have been sent."""
     state.owner = event.owner
+    for path, command in state.owed.items():
+        if isinstance(command, StartAction) and state.routes[command.action].effect is Effect.NOTIFY:
+            state.nodes[path].possibly_repeated = True
+            state.owed[path] = replace(command, possibly_repeated=True)
 
 
 def _step_skipped(state: RunState, event: ev.StepSkipped) -> None:
@@ -94,7 +100,16 @@ def _owe_attempt(state: RunState, node: Node) -> None:
     assert node.action is not None
     assert node.arguments is not None
     state.owe(
-        StartAction(node.path, node.attempts, node.action, node.at, node.arguments, node.step.timeout_s, node.maybe)
+        StartAction(
+            node.path,
+            node.attempts,
+            node.action,
+            node.at,
+            node.arguments,
+            node.step.timeout_s,
+            node.maybe,
+            node.possibly_repeated,
+        )
     )
 
 
@@ -134,6 +149,7 @@ def _action_planned(state: RunState, event: ev.ActionPlanned) -> None:
 def _action_failed(state: RunState, event: ev.ActionFailed) -> None:
     node = _answered(state, event.path)
     node.error = event.error
+    node.possibly_repeated = node.possibly_repeated or event.error.applied == "maybe"
     state.todo[Todo.RETRY, node.path] = None
 
 

@@ -72,7 +72,8 @@ def _settled(event: ev.TargetSettled) -> tuple[str, str]:
 
 
 def _succeeded(event: ev.ActionSucceeded) -> tuple[str, str]:
-    return ("it was so already; nothing was sent" if event.already else "succeeded"), "good"
+    again = " (possibly a repeat)" if event.possibly_repeated else ""
+    return ("it was so already; nothing was sent" if event.already else f"succeeded{again}"), "good"
 
 
 def _planned(event: ev.ActionPlanned) -> tuple[str, str]:

@@ -23,8 +23,12 @@ async def call(
         with through(door):
             async with asyncio.timeout(timeout_s):
                 return await getattr(connector, verb)(**arguments)
-    except (ConnectorError, SecretUnavailable):
+    except ConnectorError:
         raise
+    except SecretUnavailable as exc:
+        if not door.sent:
+            raise
+        raise ConnectorError(str(exc), applied=Applied.MAYBE) from exc
     except TimeoutError:
         text = "ran into a timeout" if timeout_s is None else f"took longer than {timeout_s:g} s"
         raise Timeout(f"{where} {text}", applied=_applied(door)) from None

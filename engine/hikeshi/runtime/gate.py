@@ -74,7 +74,7 @@ class Gate:
         if self.mode == "plan":
             return [await plan_call(spec, command, typed, self.instances.get(names[0]), self.altered)]
         if spec.effect is Effect.NOTIFY:
-            return await self._notify(spec, command, typed, names[0], record)
+            return await self._notify(spec, command, typed, names[0])
         return await self._change(spec, command, typed, names[0]).make(record)
 
     async def read_back(self, command: StartAction) -> Any:
@@ -105,19 +105,14 @@ class Gate:
         value = await read(spec, typed, self.instances, names, self.mode, command.timeout_s)
         return [ev.ActionSucceeded(command.path, command.attempt, self._plain(spec, value))]
 
-    async def _notify(
-        self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str, record: Recorder
-    ) -> list[Event]:
-        """Tell people. After a crash this is repeated: told twice beats not told."""
+    async def _notify(self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str) -> list[Event]:
+        """Tell people. The stored request is the intent; after a crash this is repeated: told twice beats not told."""
         key = action_key(self.run, command.path, spec.name)
-        repeated = command.intent is not None or command.attempt > 1
-        intended = ev.ActionIntended(
-            command.path, command.attempt, command.action, name, key, [], possibly_repeated=repeated
-        )
-        await record([intended])
         door = Door(mode="live", effect=spec.effect, action=spec.name, intended=True, key=key)
         value = await call(self.instances.get(name), spec.verb, typed, door, command.timeout_s)
-        return [ev.ActionSucceeded(command.path, command.attempt, self._plain(spec, value, door))]
+        plain = self._plain(spec, value, door)
+        repeated = command.possibly_repeated
+        return [ev.ActionSucceeded(command.path, command.attempt, plain, possibly_repeated=repeated)]
 
     def _plain(self, spec: ActionSpec, value: Any, door: Door | None = None) -> Any:
         """Return what a connector gave as plain data of the declared type, with entities marked as its own."""

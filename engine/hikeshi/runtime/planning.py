@@ -8,10 +8,11 @@ from typing import Any
 
 from hikeshi.capabilities import ActionSpec, Effect, build_spec
 from hikeshi.connector import Connector
-from hikeshi.connector.door import CaptureEnded, Door, through
+from hikeshi.connector.door import CaptureEnded, Door
 from hikeshi.core import StartAction
 from hikeshi.core.events import ActionPlanned
 from hikeshi.playbook.unknown import Unknown
+from hikeshi.runtime.call import call
 from hikeshi.runtime.reads import read_one
 from hikeshi.runtime.targets import targets_of
 
@@ -112,11 +113,10 @@ async def _capture(
         assert spec.target is not None
         typed[spec.target] = entries
     try:
-        with through(door):
-            await getattr(connector, spec.verb)(**typed)
-    except CaptureEnded:
-        return door.finished
-    return True
+        await call(connector, spec.verb, typed, door, None)
+    except* CaptureEnded:  # alone, or out of a task group
+        pass
+    return door.complete
 
 
 def _not_checked(spec: ActionSpec, connector: Connector) -> str:

@@ -212,7 +212,7 @@ async def test_a_timeout_that_the_connector_raises_by_itself_is_read_back(harnes
 
 
 async def test_a_conflict_gives_what_is_under_way_its_time(harness: RunHarness) -> None:
-    """"Already so" may mean that somebody else's request is under way."""
+    """ "Already so" may mean that somebody else's request is under way."""
     harness.world.script("isolate_host", Fault("slow", Conflict("pending"), looks=12))
     outcome = await harness.run(ISOLATE)
     assert outcome.status_of("iso") is StepStatus.SUCCEEDED

@@ -22,7 +22,9 @@ steps:
   - {id: iso, action: edr.isolate_host, with: {host: "{{ steps.find }}", reason: r}, on_error: continue}
   - {id: after, set: {x: "1"}}
 """
-TELL = "id: t\nsteps:\n  - {id: tell, action: messaging.post, with: {channel: c, text: hi}}\n  - {id: b, set: {x: '1'}}\n"
+TELL = (
+    "id: t\nsteps:\n  - {id: tell, action: messaging.post, with: {channel: c, text: hi}}\n  - {id: b, set: {x: '1'}}\n"
+)
 DEFECTS = [
     RuntimeError("x"),
     KeyError("token"),
@@ -146,7 +148,9 @@ async def test_odd_texts_of_a_product_are_kept(harness: RunHarness) -> None:
 
 
 @pytest.mark.parametrize("asked_s", [float("inf"), float("nan"), -5.0, 1e18])
-async def test_an_absurd_wait_that_a_product_asks_for_does_not_stop_the_run(harness: RunHarness, asked_s: float) -> None:
+async def test_an_absurd_wait_that_a_product_asks_for_does_not_stop_the_run(
+    harness: RunHarness, asked_s: float
+) -> None:
     """It is taken as nothing, or not waited for."""
     harness.world.script("find_hosts", RateLimited("slow down", retry_after_s=asked_s), None)
     outcome = await asyncio.wait_for(harness.run(READ), 5)
@@ -188,7 +192,6 @@ async def test_the_time_of_one_attempt_is_bounded(harness: RunHarness) -> None:
         "HoldOpened",
         "ActionIntended",
         "HoldOpened",
-        "ActionIntended",
     ]
 
 
