@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets as randomness
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -319,7 +319,7 @@ class Hikeshi:
         return Driver(state, gate, self.journal, self.clock, self.redactor, watchers)
 
     def _new_run_id(self) -> str:
-        return f"{self.clock.now():%Y%m%d-%H%M%S}-{randomness.token_hex(5)}"
+        return f"{self.clock.now():%Y%m%d-%H%M%S}-{os.urandom(5).hex()}"
 
     # --- what is recorded -------------------------------------------------------------------------------------
 

@@ -206,6 +206,7 @@ def test_an_unknown_outcome_has_its_own_exit_code_and_is_resolved_by_a_person(
     assert process.returncode == 5
     assert "AN OUTCOME IS UNKNOWN" in out
     assert "UNKNOWN, it was sent and may or may not have happened: 1" in out
+    assert "'isolate' --happened" in out
     (row,) = hikeshi("runs", "--json").document["runs"]
     assert row["status"] == "waiting"
 

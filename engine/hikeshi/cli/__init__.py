@@ -17,10 +17,13 @@ def main() -> int:
 
 
 def _start_quickly() -> None:
-    """Spare the two things that cost most while modules are loaded. A responder waits for this."""
+    """Spare the things that cost most while modules are loaded. A responder waits for this."""
     import gc
+    import os
     import sys
 
+    # Pydantic looks through every installed package for plugins. None may look over the shoulder of this program.
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     # The collector would look through every new class again and again, and find nothing.
     gc.set_threshold(50_000, 20, 20)
     # httpx loads its own command line, with click and Rich, if they are installed; without, it does as well.

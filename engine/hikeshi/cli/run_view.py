@@ -107,10 +107,8 @@ def _unknown(output: Output, state: RunState, changes: Sequence[Change]) -> None
         output.line(Styled(f"      step {each.path}", "dim"))
     _more(output, unknown)
     where = ", ".join(sorted({each.connector for each in unknown})) or "the product"
-    output.line(
-        f"  What to do: look at the targets in {where} itself. It is never sent again by itself, and what needs"
-    )
-    output.line("  it waits. This version cannot take your answer yet: start a new run for what is left to do.")
+    output.line(f"  What to do: look in {where} itself, then say what you found; it is never sent again by itself:")
+    output.line(f"  hikeshi resolve {state.run} {sorted(state.unknown)[0]!r} --happened   (or --did-not-happen)")
 
 
 def _failed_leaves(state: RunState) -> Iterator[Node]:

@@ -44,7 +44,8 @@ class HttpClient:
         volatile: Sequence[str] = (),
     ) -> None:
         self.name = name
-        self._bases = {key: url.rstrip("/") for key, url in bases.items()}
+        # As httpx writes them, so that an address in upper case or with the usual port is the same one everywhere.
+        self._bases = {key: _as_written(url).rstrip("/") for key, url in bases.items()}
         self._read_routes = tuple(read_routes)
         self._volatile = tuple(volatile)
         # The transport itself, not a client around it: a client keeps cookies, which no preview would show.
@@ -110,17 +111,25 @@ class HttpClient:
         await self._transport.aclose()
 
     def _url(self, path: str, base: str, params: Mapping[str, Any] | None) -> str:
-        if "://" in path:
-            if not any(path == url or path.startswith(url + "/") for url in self._bases.values()):
-                raise RouteRefused(f"{self.name}: {urlsplit(path).netloc} is not an address of this connector")
-            url = path
+        if path[:1] in ("", "/", "?"):
+            url, below = self._bases[base] + path, [self._bases[base]]
+        elif "://" in path:
+            url, below = path, list(self._bases.values())
         else:
-            url = self._bases[base] + path
+            raise RouteRefused(f"{self.name}: the path {path!r} does not begin with '/'")
         if params:
             pairs = [(key, item) for key, value in params.items() for item in _each(value)]
             url += ("&" if "?" in url else "?") + urlencode(pairs)
         # What is judged has to be what is sent, so httpx's own normalisation comes first.
-        return str(_parsed(url))
+        try:
+            sent = str(_parsed(url))
+        except httpx.InvalidURL:
+            raise RouteRefused(f"{self.name}: {path!r} does not make a URL") from None
+        if not any(sent == each or sent.startswith((f"{each}/", f"{each}?")) for each in below):
+            raise RouteRefused(
+                f"{self.name}: {urlsplit(sent).hostname} is not an address of this connector, or not there"
+            )
+        return sent
 
     def _is_read(self, seen: SeenRequest) -> bool:
         seen.refuse_tricks()
@@ -200,6 +209,13 @@ class HttpClient:
 def _parsed(url: str) -> httpx.URL:
     """Parsing is dear: without this each request does it twice, and most repeat an address."""
     return httpx.URL(url)
+
+
+def _as_written(base: str) -> str:
+    try:
+        return str(_parsed(base))
+    except httpx.InvalidURL:
+        return base  # every request says so
 
 
 async def _read(answer: httpx.Response) -> bytes:

@@ -17,7 +17,9 @@ __all__ = ["Route", "SeenRequest", "xml_root"]
 
 Wanted = str | Callable[[str], bool]
 _SUSPICIOUS = re.compile(r"%2e|%2f|%5c|%00|\\|;|//|/\.{1,2}(/|$)", re.IGNORECASE)
-_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+_OVERRIDES = frozenset(
+    {"x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url", "host"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class SeenRequest:
 
     @property
     def is_form(self) -> bool:
-        return self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        return self.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded")
 
     def values(self, name: str) -> list[str]:
         """Return every value of a field, wherever a server might look for it: in the query and in a form."""
@@ -47,7 +49,7 @@ class SeenRequest:
             raise RouteRefused(f"{self.method} {path}: encoded dots or slashes, empty or relative segments in a path")
         overriding = _OVERRIDES & self.headers.keys()
         if overriding or self.values("_method"):
-            raise RouteRefused(f"{self.method} {path}: a header or field that overrides the method")
+            raise RouteRefused(f"{self.method} {path}: a header or field that overrides the method or address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,10 @@ class Route:
         if (got.scheme, got.netloc) != (base.scheme, base.netloc):
             return False
         prefix = base.path.rstrip("/")
-        return got.path.startswith(prefix) and bool(_pattern(self.path).fullmatch(got.path[len(prefix) :]))
+        rest = got.path[len(prefix) :]
+        if not got.path.startswith(prefix) or rest[:1] not in ("", "/"):
+            return False
+        return bool(_pattern(self.path).fullmatch(rest))
 
     def _field_matches(self, request: SeenRequest, key: str, wanted: Wanted) -> bool:
         place, _, name = key.partition(":")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["Command", "Intent", "StartAction", "WaitUntil"]
 

@@ -216,7 +216,8 @@ def _finish(state: RunState, path: str) -> Event:
     if path != "":
         return ev.PlaybookFinished(path, outputs, error)
     if frame.stopped == "failed":
-        error = ErrorRecord("stopped", str(frame.stop_message or "the playbook stopped as failed"))
+        said = frame.stop_message
+        error = ErrorRecord("stopped", "the playbook stopped as failed" if said is None else str(said))
     status = "failed" if failed or error is not None else "succeeded"
     return ev.RunFinished("", status, outputs, list(state.failures), error)  # type: ignore[arg-type]  # one of two
 

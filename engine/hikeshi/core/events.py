@@ -6,9 +6,11 @@ its meaning needs a new event.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal
+
+from hikeshi.quick_dataclass import dataclass
 
 __all__ = [
     "EVENTS",

@@ -149,7 +149,8 @@ def _action_planned(state: RunState, event: ev.ActionPlanned) -> None:
 def _action_failed(state: RunState, event: ev.ActionFailed) -> None:
     node = _answered(state, event.path)
     node.error = event.error
-    node.possibly_repeated = node.possibly_repeated or event.error.applied == "maybe"
+    if event.error.applied == "maybe" and state.routes[node.action or ""].effect is Effect.NOTIFY:
+        node.possibly_repeated = True  # only people can be told twice; a change is read back
     state.todo[Todo.RETRY, node.path] = None
 
 

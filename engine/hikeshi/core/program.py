@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from hikeshi.capabilities import Catalogue, Effect
 from hikeshi.playbook.model import ActionStep, Playbook
+from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["Program", "Routing", "pin_routes"]
 

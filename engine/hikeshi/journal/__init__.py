@@ -1,5 +1,7 @@
 """The journal: an append-only, hash-chained log of opaque records. It knows no kind of event."""
 
+from typing import TYPE_CHECKING, Any
+
 from hikeshi.journal.errors import (
     JournalBroken,
     JournalError,
@@ -16,7 +18,9 @@ from hikeshi.journal.ownership import Ownership
 from hikeshi.journal.projection import Projection
 from hikeshi.journal.record import JSON, Record, decode_record, encode_record
 from hikeshi.journal.sqlite import SqliteJournal
-from hikeshi.journal.verify import BadRecord, Verification, verify
+
+if TYPE_CHECKING:
+    from hikeshi.journal.verification import BadRecord, Verification, verify
 
 __all__ = [
     "JSON",
@@ -40,3 +44,12 @@ __all__ = [
     "encode_record",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load verification when somebody verifies; a run does not."""
+    if name in ("BadRecord", "Verification", "verify"):
+        from hikeshi.journal import verification
+
+        return getattr(verification, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

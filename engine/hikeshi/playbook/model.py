@@ -7,7 +7,8 @@ the keys of the siblings it waits for. A step's path in a run is made of these k
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass as standard_dataclass
+from dataclasses import field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from hikeshi.playbook.expression import Expression
 from hikeshi.playbook.template import Template
 from hikeshi.playbook.values import Constraints
+from hikeshi.quick_dataclass import dataclass
 
 __all__ = [
     "ActionStep",
@@ -60,7 +62,7 @@ class Phase(StrEnum):
     IMPROVE = "improve"
 
 
-@dataclass(frozen=True, slots=True)
+@standard_dataclass(frozen=True, slots=True)
 class Position:
     """A place in a file; line and column count from 1."""
 

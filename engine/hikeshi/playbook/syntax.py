@@ -7,10 +7,11 @@ the parser. Every node has its offset in the text of the expression, in characte
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TypeAlias
 
 from hikeshi.playbook.functions import Function
+from hikeshi.quick_dataclass import dataclass
 
 
 class ExpressionError(ValueError):

@@ -7,7 +7,6 @@ the author wrote is ever searched for braces; values that expressions give are n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from hikeshi.playbook.evaluate import join_text
@@ -15,6 +14,7 @@ from hikeshi.playbook.expression import MAX_SOURCE, Expression, parse_expression
 from hikeshi.playbook.plain_data import Budget, EvaluationError, describe
 from hikeshi.playbook.syntax import ExpressionError
 from hikeshi.playbook.unknown import JSON, MAX_DEPTH, Value
+from hikeshi.quick_dataclass import dataclass
 
 MAX_TEMPLATE_TEXT = 256 * 1024
 MAX_EXPRESSIONS_IN_TEXT = 500

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hikeshi.playbook.yaml_advice import advice_for
 from hikeshi.playbook.yaml_scalar import NotANumber, resolve_plain
+from hikeshi.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from ruamel.yaml.error import YAMLError

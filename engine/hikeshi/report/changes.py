@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from hikeshi.capabilities import Effect
@@ -78,11 +78,16 @@ def _recorded(records: Iterable[Record]) -> tuple[dict[str, dict[str, ev.TargetS
     settled: dict[str, dict[str, ev.TargetSettled]] = {}
     labels: dict[tuple[str, str], str] = {}
     for record in records:
-        if record.kind not in ("ActionIntended", "TargetSettled"):
+        if record.kind not in ("ActionIntended", "TargetSettled", "StepResolved"):
             continue
         event = decode_event(record.kind, record.path, record.data)
         if isinstance(event, ev.TargetSettled):
             settled.setdefault(record.path, {})[event.target] = event
+        elif isinstance(event, ev.StepResolved):
+            outcome: Literal["done", "failed"] = "done" if event.happened else "failed"
+            for target, fate in settled.get(record.path, {}).items():
+                if fate.outcome == "unknown":
+                    settled[record.path][target] = replace(fate, outcome=outcome, error=None)
         elif isinstance(event, ev.ActionIntended):
             labels.update({(record.path, each["identity"]): each["label"] for each in event.targets})
     return settled, labels

@@ -107,10 +107,11 @@ class ChangeCall:
         states = stored if isinstance(stored, list) else [stored]
         by_target = {entry["target"]: entry["state"] for entry in states if isinstance(entry, dict)}
         for fate in self.fates:
-            known = by_target.get(fate.target.identity)
+            identity = self.redactor.names(fate.target.identity)  # as it was stored
+            known = by_target.get(identity)
             if known is not None and self.spec.marks.verify is not None:
                 fate.prior = self._state_adapter().validate_python(known)
-            elif fate.target.identity not in by_target and self.spec.marks.verify is not None:
+            elif identity not in by_target and self.spec.marks.verify is not None:
                 fate.outcome = "already"  # the intent did not name it: it needed no change
 
     def _state_adapter(self) -> Any:

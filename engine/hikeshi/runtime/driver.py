@@ -26,6 +26,31 @@ __all__ = ["Driver", "Watcher"]
 Watcher = Callable[[Event, RunState], None]
 
 
+# What the engine wrote itself and reads back; everything else in an event may have come from outside.
+_OWN = frozenset(
+    {"playbook", "sources", "digests", "mode", "routes", "engine", "owner", "action", "effect", "connector", "instance"}
+    | {"at", "key", "hold", "target", "outcome", "status", "due_at", "failures"}
+)
+_OWN_INSIDE = {
+    "error": ("kind", "applied"),
+    "prior": ("target",),
+    "targets": ("identity",),
+    "undo": ("action",),
+}
+
+
+def _without_secrets(redactor: Redactor, name: str, value: Any) -> Any:
+    """Return a field of an event with secrets masked, such that it can still be read back."""
+    if name in _OWN:
+        return redactor.names(value)
+    if isinstance(value, list) and name in _OWN_INSIDE:
+        return [_without_secrets(redactor, name, entry) for entry in value]
+    if isinstance(value, dict) and name in _OWN_INSIDE:
+        own = _OWN_INSIDE[name]
+        return {key: redactor.names(item) if key in own else redactor.data(item) for key, item in value.items()}
+    return redactor.data(value)
+
+
 @dataclass(slots=True)
 class _Delivery:
     """Events that an action under way hands in."""
@@ -143,8 +168,8 @@ class Driver:
         }
         encoded = encode_record(**common, path=event.path, data=data)
         if self._redactor.holds(encoded.decode()):
-            masked, path = self._redactor.data(data), self._redactor.text(event.path)
-            encoded = encode_record(**common, path=path, data=masked)
+            masked = {name: _without_secrets(self._redactor, name, value) for name, value in data.items()}
+            encoded = encode_record(**common, path=self._redactor.names(event.path), data=masked)
         return encoded
 
     def _perform(self, commands: Iterable[Command]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hikeshi.capabilities import ActionSpec, Catalogue, Effect
 from hikeshi.connector.door import Door
@@ -21,7 +21,6 @@ from hikeshi.journal import JournalError
 from hikeshi.playbook.unknown import find_unknown
 from hikeshi.runtime.arguments import owner_of, typed_arguments, unknown_arguments
 from hikeshi.runtime.call import call
-from hikeshi.runtime.change import ChangeCall
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
 from hikeshi.runtime.instances import Instances
@@ -29,6 +28,9 @@ from hikeshi.runtime.planning import Altered, plan_call, plan_unknown, unknown_o
 from hikeshi.runtime.reads import read
 from hikeshi.runtime.targets import action_key
 from hikeshi.secrets import Redactor, SecretUnavailable
+
+if TYPE_CHECKING:
+    from hikeshi.runtime.change import ChangeCall
 
 __all__ = ["Gate", "Recorder"]
 
@@ -84,6 +86,8 @@ class Gate:
         return await self._change(spec, command, typed, self._where(spec, typed, command)[0]).read_back()
 
     def _change(self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str) -> ChangeCall:
+        from hikeshi.runtime.change import ChangeCall  # a run begins with reads, and need not wait for it
+
         return ChangeCall(self.run, spec, command, typed, self.instances.get(name), self.clock, self.redactor)
 
     def _where(self, spec: ActionSpec, typed: dict[str, Any], command: StartAction) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -17,6 +18,8 @@ __all__ = ["MASK", "Redactor"]
 
 MASK = "[secret]"
 _SHORTEST = 4  # masking shorter values would tear holes into ordinary text and protect nothing
+_WORD = re.compile(r"[a-z][a-z_.-]{0,30}")  # what could as well be the name of a field, an action or a status
+_HEX_ESCAPE = re.compile("%[0-9A-F]{2}")
 
 
 class Redactor:
@@ -24,6 +27,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._needles: list[str] = []
+        self._strong: list[str] = []  # those that cannot be an ordinary word
         self._known: set[str] = set()
 
     def add(self, value: str) -> None:
@@ -34,6 +38,7 @@ class Redactor:
         needles = set(self._needles)
         needles.update(form for form in _forms(value) if len(form) >= _SHORTEST)
         self._needles = sorted(needles, key=len, reverse=True)
+        self._strong = [needle for needle in self._needles if not _WORD.fullmatch(needle)]
 
     def holds(self, text: str) -> bool:
         """Say whether a known secret is in the text, in any form."""
@@ -41,35 +46,55 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return the text with every known secret masked."""
-        for needle in self._needles:
-            if needle in text:
-                text = text.replace(needle, MASK)
-        return text
+        return _masked(text, self._needles)
 
     def data(self, value: Any) -> Any:
-        """Return plain data with every known secret masked, in keys and values."""
-        if not self._needles:
-            return value
+        """Return plain data with every known secret masked, in values, and in keys as `names` does."""
+        return self._data(value, self._needles) if self._needles else value
+
+    def names(self, value: Any) -> Any:
+        """Return plain data that the engine wrote itself with every secret masked that is no ordinary word.
+
+        A password such as "host" must not turn the name of a field into something that nobody can read back.
+        """
+        return self._data(value, self._strong) if self._strong else value
+
+    def _data(self, value: Any, needles: Sequence[str]) -> Any:
         if isinstance(value, str):
-            return self.text(value)
+            return _masked(value, needles)
         if isinstance(value, dict):
-            return {self.data(key): self.data(item) for key, item in value.items()}
+            # What stands under a key with a $ is a mark of the engine's own.
+            return {
+                _masked(key, self._strong): self._data(item, self._strong if key[:1] == "$" else needles)
+                for key, item in value.items()
+            }
         if isinstance(value, (list, tuple)):
-            return [self.data(item) for item in value]
+            return [self._data(item, needles) for item in value]
         return value
+
+
+def _masked(text: str, needles: Sequence[str]) -> str:
+    for needle in needles:
+        if needle in text:
+            text = text.replace(needle, MASK)
+    return text
 
 
 def _forms(value: str) -> Iterator[str]:
     raw = value.encode()
     yield value
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    for in_ascii in (True, False):
+        once = json.dumps(value, ensure_ascii=in_ascii)[1:-1]
+        yield once
+        yield json.dumps(once)[1:-1]  # JSON in a text of JSON
     yield repr(value)[1:-1]
     yield repr(raw)[2:-1]
     for quoted in (quote(value, safe=""), quote(value), quote_plus(value)):
         yield quoted
-        yield quoted.lower() if "%" in quoted else quoted
+        yield _HEX_ESCAPE.sub(lambda escape: escape[0].lower(), quoted)
     yield html.escape(value)
+    yield html.escape(value, quote=False)
+    yield html.escape(value, quote=False).replace('"', "&#34;").replace("'", "&#39;")
     yield raw.hex()
     yield raw.hex().upper()
     for shift in range(3):

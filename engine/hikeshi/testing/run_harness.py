@@ -75,6 +75,14 @@ class Outcome:
         return [event for event in self.events if isinstance(event, kind) and path in (None, event.path)]
 
 
+class _NothingInstalled(Registry):
+    """A registry that looks for no entry points: a run in memory has only the connectors it is given."""
+
+    def __init__(self) -> None:
+        self._points = {}
+        self._classes = {}
+
+
 @dataclass(slots=True)
 class RunHarness:
     """Everything a run needs, made of fakes; any of it can be replaced.
@@ -90,6 +98,8 @@ class RunHarness:
     bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     watchers: Sequence[Watcher] = ()
     programs: dict[str, Program] = field(default_factory=dict)
+    _fake: type[Connector] | None = None
+    _built: tuple[Any, Catalogue] | None = None
 
     async def run(
         self,
@@ -131,7 +141,14 @@ class RunHarness:
 
     def catalogue(self) -> Catalogue:
         """Return the actions there are and where they go."""
-        return self._catalogue(self._registry())
+        classes = self._classes()
+        products = {name: connector.product for name, connector in classes.items()}
+        key = tuple(classes.items())
+        if self._built is None or self._built[0] != key:
+            self._built = (key, fill_catalogue(self._registry(), products))
+        catalogue = self._built[1]
+        catalogue.bindings = dict(self.bindings)
+        return catalogue
 
     def fold(self, run: str = "run-1", *, up_to: int | None = None) -> RunState:
         """Return the state of a run, folded from its records or from the first of them."""
@@ -161,25 +178,23 @@ class RunHarness:
         instances = Instances(
             registry, {name: {"product": cls.product} for name, cls in products.items()}, self.redactor
         )
-        gate = Gate(state.run, mode, self._catalogue(registry), instances, self.redactor, self.clock)
+        gate = Gate(state.run, mode, self.catalogue(), instances, self.redactor, self.clock)
         try:
             await Driver(state, gate, self.journal, self.clock, self.redactor, self.watchers).drive(first)
         finally:
             await instances.aclose()
 
     def _classes(self) -> dict[str, type[Connector]]:
-        return dict(self.instances) or {"fake": fake_connector(self.world)}
+        if self.instances:
+            return dict(self.instances)
+        self._fake = self._fake or fake_connector(self.world)
+        return {"fake": self._fake}
 
     def _registry(self) -> Registry:
-        registry = Registry()
+        registry = _NothingInstalled()
         for connector in self._classes().values():
             registry.add(connector)
         return registry
-
-    def _catalogue(self, registry: Registry) -> Catalogue:
-        catalogue = fill_catalogue(registry, {name: cls.product for name, cls in self._classes().items()})
-        catalogue.bindings.update(self.bindings)
-        return catalogue
 
     def _outcome(self, state: RunState) -> Outcome:
         return Outcome(state, self.events(state.run), self.records(state.run))

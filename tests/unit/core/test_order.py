@@ -147,16 +147,16 @@ outputs: {block: "{{ steps.block }}"}
 
 
 async def test_a_chain_of_many_steps_costs_no_recursion(harness: RunHarness) -> None:
-    """Two thousand steps in a row end, one after the other."""
-    lines = [f'  - {{id: s{n}, set: {{v{n}: "{n}"}}}}' for n in range(2000)]
+    """Twelve hundred steps in a row end, one after the other."""
+    lines = [f'  - {{id: s{n}, set: {{v{n}: "{n}"}}}}' for n in range(1200)]
     outcome = await harness.run("\n".join(["id: t", "steps:", *lines]))
     assert outcome.status == "succeeded"
-    assert order(outcome) == [f"s{n}" for n in range(2000)]
+    assert order(outcome) == [f"s{n}" for n in range(1200)]
 
 
 async def test_a_failure_at_the_head_of_a_long_chain_blocks_all_of_it(harness: RunHarness) -> None:
     """Blocking runs along any length without recursion, and starts nothing."""
-    lines = [f'  - {{id: s{n}, set: {{v{n}: "{n}"}}}}' for n in range(2000)]
+    lines = [f'  - {{id: s{n}, set: {{v{n}: "{n}"}}}}' for n in range(1200)]
     outcome = await harness.run("\n".join(["id: t", "steps:", '  - {id: bad, set: {x: "1 / 0"}}', *lines]))
     assert outcome.status == "failed"
     assert {status for path, status in outcome.steps().items() if path != "bad"} == {"blocked"}

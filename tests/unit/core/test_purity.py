@@ -10,6 +10,7 @@ import builtins, sys
 real, found = builtins.__import__, set()
 # pydantic, which the entities are made of, loads random and threading for itself; nobody of ours may.
 not_ours = {"asyncio", "time", "random", "secrets", "socket", "sqlite3", "httpx", "threading", "subprocess", "os"}
+pure = {"core", "playbook", "capabilities", "quick_dataclass"}
 not_at_all = {"asyncio", "socket", "sqlite3", "httpx", "structlog"}
 
 def watched(name, globals=None, locals=None, fromlist=(), level=0):
@@ -23,7 +24,8 @@ __import__(sys.argv[1])
 for module in list(sys.modules):
     if module in not_at_all:
         found.add(f"{module} came along")
-    if module.startswith("hikeshi.") and module.split(".")[1] not in ("core", "playbook", "capabilities"):
+    pure = ("core", "playbook", "capabilities", "quick_dataclass")
+    if module.startswith("hikeshi.") and module.split(".")[1] not in pure:
         found.add(f"{module} came along")
 print("\\n".join(sorted(found)))
 """

@@ -137,3 +137,19 @@ steps:
 """)
     assert len(harness.world.called("isolate_host")) == calls
     assert outcome.status == ("succeeded" if calls == 2 else "failed")
+
+
+async def test_only_messages_are_possibly_repeated(harness: RunHarness) -> None:
+    """A read that lost its answer once is just read again; people may have been told twice."""
+    lost = Timeout("no answer", applied=Applied.MAYBE)
+    harness.world.script("find_hosts", lost)
+    harness.world.script("post", Fault("lost", lost))
+    outcome = await harness.run("""
+id: t
+steps:
+  - {id: a, action: edr.get_host, with: {name: pc1}}
+  - {id: b, action: messaging.post, with: {channel: c, text: hi}}
+""")
+    assert outcome.status == "succeeded"
+    assert (outcome.node("a").possibly_repeated, outcome.node("b[fake]").possibly_repeated) == (False, True)
+    assert len(harness.world.messages) == 2

@@ -103,21 +103,21 @@ async def test_each_allowed_move_happens(harness: RunHarness, move: tuple[StepSt
     assert move in list(itertools.pairwise([S.WAITING, *seen]))
 
 
-@pytest.mark.parametrize(("old", "new"), FORBIDDEN)
-async def test_each_forbidden_move_is_refused(harness: RunHarness, old: StepStatus, new: StepStatus) -> None:
+def test_each_forbidden_move_is_refused() -> None:
     """What the table does not have raises IllegalMove and names the step."""
-    with pytest.raises(IllegalMove, match=f"s cannot go from {old} to {new}"):
-        check_move("s", old, new)
+    for old, new in FORBIDDEN:
+        with pytest.raises(IllegalMove, match=f"s cannot go from {old} to {new}"):
+            check_move("s", old, new)
 
 
-@pytest.mark.parametrize(("old", "new"), FORBIDDEN)
-async def test_folding_refuses_forbidden_ends(harness: RunHarness, old: StepStatus, new: StepStatus) -> None:
+async def test_folding_refuses_forbidden_ends(harness: RunHarness) -> None:
     """The fold goes by the table, so a journal of another program is found and not believed."""
     outcome = await harness.run('id: t\nsteps: [{id: s, set: {x: "1"}}]\n')
     node = outcome.node("s")
-    node.status = old
-    with pytest.raises(IllegalMove):
-        end(outcome.state, node, new)
+    for old, new in FORBIDDEN:
+        node.status = old
+        with pytest.raises(IllegalMove):
+            end(outcome.state, node, new)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,12 @@ from hikeshi.secrets import SecretUnavailable
 from hikeshi.testing.fake_connector import Call, FakeWorld, Fault, fake_connector
 from hikeshi.testing.run_harness import RunHarness
 
-READ = "id: t\nsteps:\n  - {id: a, action: edr.get_host, with: {name: pc1}, on_error: continue}\n  - {id: b, set: {x: '1'}}\n"
+READ = """
+id: t
+steps:
+  - {id: a, action: edr.get_host, with: {name: pc1}, on_error: continue}
+  - {id: b, set: {x: "1"}}
+"""
 ISOLATE = """
 id: t
 steps:
@@ -158,7 +163,7 @@ async def test_an_absurd_wait_that_a_product_asks_for_does_not_stop_the_run(
 
 
 async def test_the_time_of_one_attempt_is_bounded(harness: RunHarness) -> None:
-    """`timeout` ends an attempt: a read has failed, a change that was sent is read back, one that was not has failed."""
+    """`timeout` ends an attempt: a read has failed; a change that was sent is read back."""
     program = await harness.run(ISOLATE)
     gate = Gate("r", "live", harness.catalogue(), _instances(harness), harness.redactor, harness.clock)
     stored: list[ev.Event] = []
@@ -278,7 +283,7 @@ async def test_a_preview_that_a_connector_goes_on_after_is_not_complete() -> Non
         async def isolate_host(self, host: Any, reason: str) -> None:
             try:
                 await self.commit(PreviewedRequest("POST", "one", None), _nothing)
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - the point of the test
                 return
 
     world.add_host("pc1")

@@ -265,7 +265,7 @@ def test_an_action_without_a_declared_effect_is_a_change_that_nobody_repeats() -
 
 async def test_a_run_that_waits_for_a_person_waits_again_after_a_restart() -> None:
     """Going on with it does nothing but say who owns it."""
-    harness, journal = dying()
+    harness, _ = dying()
     harness.world.script("isolate_host", Fault("ignored"))
     await harness.run(ISOLATE)
     before = len(harness.records())
