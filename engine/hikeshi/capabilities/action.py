@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints, overload
 
 from hikeshi.capabilities.effect import Effect, Recovery
 from hikeshi.capabilities.entities import Entity
+from hikeshi.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

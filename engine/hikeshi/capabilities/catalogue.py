@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from hikeshi.capabilities.action import ActionSpec
+from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["Catalogue", "Instance", "Route", "UnknownAction"]
 

@@ -31,9 +31,14 @@ async def go(
             verb = "started" if isinstance(event, ev.RunStarted) else "goes on"
             session.output.note(Styled(f"{what} {state.run} of {state.program.main} {verb}", "dim"))
 
+    watchers = [announce, view.watch]
+    if session.log_level is not None:
+        from hikeshi.cli.logs import log_event
+
+        watchers.append(log_event)
     try:
         async with view.shown():
-            state = await start((announce, view.watch))
+            state = await start(watchers)
     except asyncio.CancelledError:
         if view.state is not None:
             session.output.note(f"Run {view.state.run} stops here. It is stored: 'hikeshi work' goes on with it.")

@@ -5,18 +5,33 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from hikeshi.secrets import Redactor
 
-__all__ = ["LEVELS", "write_logs"]
+if TYPE_CHECKING:
+    from hikeshi.core import RunState
+    from hikeshi.core.events import Event
 
+__all__ = ["LEVELS", "log_event", "write_logs"]
+
+_events = structlog.get_logger("hikeshi.run")
 LEVELS = ("debug", "info", "warning", "error")
 
 # These write headers and bodies into their debug logs; how many connections there are is none of our business.
 _TALKATIVE = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn", "hpack")
+
+
+_WARNINGS = frozenset({"ActionFailed", "ActionUnknown", "DecisionFailed", "RunTakenOver", "StepFailed"})
+
+
+def log_event(event: Event, state: RunState) -> None:
+    """Log that something happened in a run. What exactly is in the journal, under this number."""
+    kind = type(event).__name__
+    write = _events.warning if kind in _WARNINGS else _events.info
+    write("run_event", run=state.run, seq=state.seq, kind=kind, path=event.path)
 
 
 def write_logs(level: str, redactor: Redactor) -> None:

@@ -24,7 +24,7 @@ class Session:
         self.folder = folder
         self.output = output
         self.debug = debug
-        self._log_level = log_level
+        self.log_level = log_level
 
     @cached_property
     def app(self) -> Hikeshi:
@@ -36,10 +36,10 @@ class Session:
     def use(self, app: Hikeshi) -> Hikeshi:
         """Let everything that is written from now on pass the redactor of this project."""
         self.output.mask = app.redactor.data
-        if self._log_level is not None:
+        if self.log_level is not None:
             from hikeshi.cli.logs import write_logs
 
-            write_logs(self._log_level, app.redactor)
+            write_logs(self.log_level, app.redactor)
         return app
 
     @property

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, NoReturn
 
 from hikeshi.capabilities import Effect
 from hikeshi.connector.errors import RouteRefused
+from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["CaptureEnded", "Door", "PreviewedRequest", "current_door", "through"]
 

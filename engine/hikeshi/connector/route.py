@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from urllib.parse import parse_qsl, urlsplit
 
 from hikeshi.connector.errors import RouteRefused
+from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["Route", "SeenRequest", "xml_root"]
 

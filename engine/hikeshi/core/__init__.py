@@ -6,7 +6,7 @@
 
 from hikeshi.core.codec import decode_event, encode_event
 from hikeshi.core.commands import Command, StartAction, WaitUntil
-from hikeshi.core.decide import decide
+from hikeshi.core.decide import decide, instead_of
 from hikeshi.core.evolve import evolve
 from hikeshi.core.program import Program, Routing
 from hikeshi.core.state import Node, RunState
@@ -26,6 +26,7 @@ __all__ = [
     "decode_event",
     "encode_event",
     "evolve",
+    "instead_of",
     "outstanding",
 ]
 

@@ -24,7 +24,7 @@ from hikeshi.playbook.model import ActionStep, BlockStep, PlaybookStep, SetStep,
 from hikeshi.playbook.plain_data import EvaluationError, describe
 from hikeshi.playbook.unknown import Unknown, find_unknown, to_json
 
-__all__ = ["decide"]
+__all__ = ["decide", "instead_of"]
 
 _AFTER = frozenset({"on_error", "on_failure", "finally"})
 _AT_ONCE = 500  # decisions in one go, so that a large fan-out is stored in portions
@@ -44,6 +44,21 @@ def decide(state: RunState) -> list[Event]:
     The caller stores them, folds them with `evolve`, and asks again.
     """
     return [_DECISIONS[todo](state, path) for todo, path in islice(state.todo, _AT_ONCE)]
+
+
+def instead_of(decision: Event, why: str) -> Event:
+    """Return what is recorded where a decision holds data that has no stored form, such as nested too deep."""
+    error = ErrorRecord("expression", why)
+    match decision:
+        case ev.VariablesSet():
+            return ev.VariablesSet(decision.path, {}, error)
+        case ev.PlaybookFinished():
+            return ev.PlaybookFinished(decision.path, dict.fromkeys(decision.outputs), decision.error or error)
+        case ev.RunFinished():
+            nothing = dict.fromkeys(decision.outputs)
+            return ev.RunFinished("", "failed", nothing, decision.failures, decision.error or error)
+        case _:
+            return ev.DecisionFailed(decision.path, error)
 
 
 def _start(state: RunState, path: str) -> Event:

@@ -7,7 +7,7 @@ near its path. So the work for one event does not depend on the size of the grap
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from hikeshi.core.events import ActionPlanned, ErrorRecord
 from hikeshi.core.program import Program, Routing
 from hikeshi.core.status import RunStatus, StepStatus
 from hikeshi.playbook.model import Playbook, Step, StepList
+from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["Frame", "ListRun", "Node", "RunState", "Todo"]
 

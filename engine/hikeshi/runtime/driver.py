@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from hikeshi.core import RunState, StartAction, WaitUntil, decide, decode_event, encode_event, evolve, outstanding
+from hikeshi.core import (
+    RunState,
+    StartAction,
+    WaitUntil,
+    decide,
+    decode_event,
+    encode_event,
+    evolve,
+    instead_of,
+    outstanding,
+)
 from hikeshi.core import events as ev
 from hikeshi.core.commands import Command
 from hikeshi.core.events import Event
 from hikeshi.journal import Journal, JournalError, decode_record, encode_record
+from hikeshi.quick_dataclass import dataclass
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import RunHalted
 from hikeshi.runtime.gate import Gate
@@ -143,13 +153,18 @@ class Driver:
         batch: list[bytes] = []
         self._fold(events, batch)
         while decisions := decide(self.state):
-            self._fold(decisions, batch)
+            self._fold(decisions, batch, decided=True)
         if batch:
             await self._journal.append(self.state.run, expected, batch)
 
-    def _fold(self, events: Sequence[Event], batch: list[bytes]) -> None:
+    def _fold(self, events: Sequence[Event], batch: list[bytes], *, decided: bool = False) -> None:
         for event in events:
-            encoded = self._encode(event)
+            try:
+                encoded = self._encode(event)
+            except ValueError as exc:
+                if not decided:
+                    raise
+                encoded = self._encode(instead_of(event, str(exc)))
             batch.append(encoded)
             # Folded from the bytes that are stored, so that a restart can't come to another state.
             record = decode_record(encoded)
@@ -183,8 +198,10 @@ class Driver:
             delivery = _Delivery(await self._events_of(command), ended=command.path)
         except JournalError:
             return  # whoever drives the run has got the same error
-        except Exception as exc:  # noqa: BLE001 - handed to the run's own task, which raises it
-            delivery = _Delivery((), failure=exc)
+        except BaseException as exc:
+            # Handed to the run's own task, which raises it: without it that would wait for ever.
+            self._arrived.put_nowait(_Delivery((), failure=exc))
+            raise
         self._arrived.put_nowait(delivery)
 
     async def _events_of(self, command: Command) -> Sequence[Event]:

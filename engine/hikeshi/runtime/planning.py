@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from hikeshi.capabilities import ActionSpec, Effect, build_spec
@@ -12,6 +12,7 @@ from hikeshi.connector.door import CaptureEnded, Door
 from hikeshi.core import StartAction
 from hikeshi.core.events import ActionPlanned
 from hikeshi.playbook.unknown import Unknown
+from hikeshi.quick_dataclass import dataclass
 from hikeshi.runtime.call import call
 from hikeshi.runtime.reads import read_one
 from hikeshi.runtime.targets import targets_of

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from hikeshi.capabilities import ActionSpec, Entity, Indicator
+from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["Target", "action_key", "targets_of"]
 

@@ -334,3 +334,19 @@ finally: [{id: z, set: {w: "1"}}]
     assert outcome.status == "failed"
     assert outcome.state.error is not None
     assert "variable 'x' of 't'" in outcome.state.error.message
+
+
+async def test_a_decision_that_cannot_be_stored_fails_its_step_and_not_the_run(harness: RunHarness) -> None:
+    """Values grow deeper from step to step; the one that is too deep has failed, and the run goes on."""
+    lines = ["id: t", "steps:", '  - {id: s0, set: {v0: "1"}}']
+    for n in range(1, 8):
+        lines.append(
+            f'  - {{id: s{n}, on_error: continue, set: {{v{n}: "{"[" * 15}vars.v{n - 1} | default(1){"]" * 15}"}}}}'
+        )
+    lines += ["  - {id: last, set: {z: '1'}}", 'outputs: {deep: "{{ [[[[[[[[[[[vars.v6]]]]]]]]]]] }}"}']
+    outcome = await harness.run("\n".join(lines))
+    assert outcome.status_of("s6") is StepStatus.SUCCEEDED
+    assert outcome.status_of("s7") is StepStatus.FAILED
+    assert "nested deeper than 100 levels" in str(outcome.node("s7").error)
+    assert outcome.status_of("last") is StepStatus.SUCCEEDED
+    assert (outcome.status, outcome.outputs) == ("failed", {"deep": None})

@@ -323,3 +323,15 @@ steps:
 """)
     assert outcome.status == "succeeded"
     assert [part.status for part in outcome.node("loop").parts] == [StepStatus.SUCCEEDED] * 50
+
+
+class Stray(BaseException):
+    """Something that no error handling expects."""
+
+
+async def test_what_no_error_handling_expects_ends_the_process_and_does_not_hang_it(harness: RunHarness) -> None:
+    """It comes out of the run, whose records say where it was."""
+    harness.world.script("find_hosts", Fault("before", Stray()))
+    with pytest.raises(Stray):
+        await asyncio.wait_for(harness.run(READ), 5)
+    assert (await harness.go_on()).state.finished == "succeeded"
