@@ -19,9 +19,10 @@ from typing import Any
 import httpx
 
 from hikeshi.app import Hikeshi
+from hikeshi.capabilities import Effect
 from hikeshi.connector.registry import Registry
 from hikeshi.core import RunState
-from hikeshi.core.events import ActionIntended, Event
+from hikeshi.core.events import ActionIntended, Event, FannedOut
 from hikeshi.report import plan_report, run_report, timeline
 from hikeshi.runtime.driver import Watcher
 from hikeshi.secrets import Secret
@@ -57,11 +58,12 @@ class Place:
 
     def order_when(self, action: str, *faults: Mapping[str, Any]) -> Watcher:
         """Return a watcher that orders faults at the moment the first intent of an action is recorded, so that they
-        hit the change and what follows, and none of the reads before."""
+        hit the change and what follows, and none of the reads before. A notification's request is its intent."""
         left = list(faults)
 
         def watch(event: Event, state: RunState) -> None:
-            if isinstance(event, ActionIntended) and event.action == action:
+            intended = isinstance(event, (ActionIntended, FannedOut)) and event.action == action
+            if intended and (isinstance(event, ActionIntended) or state.routes[action].effect is Effect.NOTIFY):
                 while left:
                     self.order(**left.pop(0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, ClassVar
 
 from hikeshi.capabilities.action import ActionSpec, build_spec, marks_of
@@ -25,5 +26,6 @@ class Capability:
         return tuple(name for name, value in vars(cls).items() if marks_of(value) is not None)
 
     @classmethod
+    @cache  # signatures do not change, and reading one costs more than all that is done with it
     def specs(cls) -> tuple[ActionSpec, ...]:
         return tuple(build_spec(cls.capability_name, cls, verb) for verb in cls.verbs())

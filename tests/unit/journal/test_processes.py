@@ -129,8 +129,8 @@ def test_a_killed_writer_loses_nothing_it_was_told(
     assert verify(path).status == "ok_unanchored_tail"
     journal = open_journal()
     stored = {run: len(list(journal.read(run))) for run in acknowledged}
-    # One more of each run may have been committed before its line was printed.
-    assert all(0 <= stored[run] - acknowledged[run] <= 1 for run in acknowledged)
+    # One more of each run may have been committed before its line was printed, and a last line may be cut off.
+    assert all(0 <= stored[run] - acknowledged[run] <= 2 for run in acknowledged)
     asyncio.run(journal.append("a", stored["a"] + 1, encoded("a", stored["a"] + 1)))
 
 
