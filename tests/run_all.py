@@ -55,7 +55,7 @@ def count(report: Path, result: Result) -> None:
 def main() -> int:
     # Commands are started some hundred times; without their bytecode each would compile the whole program again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    unit = run("unit tests", "tests/unit", "--numprocesses=auto", *sys.argv[1:])
+    unit = run("unit tests", "tests/unit", "--numprocesses=auto", "--dist=worksteal", *sys.argv[1:])
     print(f"=== unit tests took {unit.took_s:.1f} s (limit {UNIT_LIMIT_S:g} s)", flush=True)
     others = run("all other tests", "tests", "--ignore=tests/unit", *sys.argv[1:])
     print(f"=== all other tests took {others.took_s:.1f} s")
