@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hikeshi.capabilities import BUILT_IN, Catalogue
 from hikeshi.playbook import Playbook, check_playbook, load_playbook, mermaid
 
-LANGUAGE = Path(__file__).resolve().parents[3] / "docs" / "language.md"
+LANGUAGE = Path(__file__).resolve().parents[2] / "docs" / "language.md"
 TEXT = re.findall(r"```yaml\n(.*?)```", LANGUAGE.read_text(), re.DOTALL)[0]
 WORDS = sorted(
     {
