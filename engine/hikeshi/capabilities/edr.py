@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hikeshi.capabilities.action import change, read
+from hikeshi.capabilities.blocking import is_blocked, is_not_blocked
 from hikeshi.capabilities.capability import Capability
 from hikeshi.capabilities.effect import Recovery
 from hikeshi.capabilities.entities import Activity, Alert, Block, Host, HostUser, Indicator, Isolation, Severity
@@ -16,14 +17,6 @@ def is_isolated(state: Isolation, _prior: Isolation) -> bool:
 
 def is_normal(state: Isolation, _prior: Isolation) -> bool:
     return state.state == "normal"
-
-
-def is_blocked(state: Block, _prior: Block) -> bool:
-    return state.blocked
-
-
-def is_not_blocked(state: Block, _prior: Block) -> bool:
-    return not state.blocked
 
 
 class Edr(Capability, name="edr"):

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from hikeshi.capabilities.action import change, read
+from hikeshi.capabilities.blocking import is_blocked, is_not_blocked
 from hikeshi.capabilities.capability import Capability
 from hikeshi.capabilities.effect import Recovery
 from hikeshi.capabilities.entities import Block, Connection, Indicator
 
 __all__ = ["Firewall"]
-
-
-def is_blocked(state: Block, _prior: Block) -> bool:
-    return state.blocked
-
-
-def is_not_blocked(state: Block, _prior: Block) -> bool:
-    return not state.blocked
 
 
 class Firewall(Capability, name="firewall"):
