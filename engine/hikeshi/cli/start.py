@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hikeshi.cli.exit_codes import of_run
 from hikeshi.cli.session import Session
+
+if TYPE_CHECKING:
+    from hikeshi.app import Mode
+    from hikeshi.core import RunState
+    from hikeshi.report import Change
 
 __all__ = ["plan", "run"]
 
@@ -40,19 +45,7 @@ def plan(session: Session, playbook: Playbook, inputs: Inputs = None) -> int:
 
 
 def _live_run(session: Session, playbook: str, inputs: list[str] | None) -> int:
-    from hikeshi.cli.going import go
-    from hikeshi.cli.inputs import read_inputs
-
-    given = read_inputs(inputs or [])
-    _hint_at_missing_project(session)
-    state, changes = session.wait_for(
-        go(
-            session,
-            lambda watchers: session.app.start_run(
-                playbook, given, actor=session.actor, mode="live", from_text=True, watchers=watchers
-            ),
-        )
-    )
+    state, changes = _start(session, playbook, inputs, "live")
     # Only now: nothing that is shown at the end may keep the first request waiting.
     from hikeshi.cli.run_view import show_run
     from hikeshi.report import run_report
@@ -66,19 +59,7 @@ def _live_run(session: Session, playbook: str, inputs: list[str] | None) -> int:
 
 
 def _dry_run(session: Session, playbook: str, inputs: list[str] | None) -> int:
-    from hikeshi.cli.going import go
-    from hikeshi.cli.inputs import read_inputs
-
-    given = read_inputs(inputs or [])
-    _hint_at_missing_project(session)
-    state, _ = session.wait_for(
-        go(
-            session,
-            lambda watchers: session.app.start_run(
-                playbook, given, actor=session.actor, mode="plan", from_text=True, watchers=watchers
-            ),
-        )
-    )
+    state, _ = _start(session, playbook, inputs, "plan")
     from hikeshi.cli.plan_view import show_plan
     from hikeshi.report import plan_report
 
@@ -88,6 +69,22 @@ def _dry_run(session: Session, playbook: str, inputs: list[str] | None) -> int:
     else:
         show_plan(session.output, state, report)
     return of_run(report)
+
+
+def _start(session: Session, playbook: str, inputs: list[str] | None, mode: Mode) -> tuple[RunState, list[Change]]:
+    from hikeshi.cli.going import go
+    from hikeshi.cli.inputs import read_inputs
+
+    given = read_inputs(inputs or [])
+    _hint_at_missing_project(session)
+    return session.wait_for(
+        go(
+            session,
+            lambda watchers: session.app.start_run(
+                playbook, given, actor=session.actor, mode=mode, from_text=True, watchers=watchers
+            ),
+        )
+    )
 
 
 def _hint_at_missing_project(session: Session) -> None:
