@@ -20,8 +20,10 @@ else:
         options.pop("frozen", None)
 
         def decorate(cls):
+            own_repr = "__repr__" in vars(cls)
             built = dataclasses.dataclass(cls, repr=False, **options)
-            built.__repr__ = _repr
+            if not own_repr:
+                built.__repr__ = _repr
             return built
 
         return decorate

@@ -2,21 +2,27 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hikeshi.journal import (
+    JSON,
     Journal,
+    JournalBroken,
     JournalError,
     JournalMisused,
     JournalUnavailable,
+    Message,
     Projection,
     ProjectionFailed,
     Record,
     SequenceConflict,
+    Signal,
     SqliteJournal,
     decode_record,
     encode_record,
@@ -26,6 +32,9 @@ from hikeshi.testing.memory_journal import MemoryJournal
 AT = datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
 
 Open = Callable[..., Journal]
+
+LARGE = b"a large answer" * 1_000
+LARGE_HASH = sha256(LARGE).hexdigest()
 
 
 class Totals:
@@ -205,6 +214,257 @@ async def test_two_projections_of_one_name_are_refused(open_journal: Open) -> No
         open_journal([Totals(), Totals()])
 
 
+async def test_a_message_is_read_back_as_it_was_posted(open_journal: Open) -> None:
+    """Sender, time in UTC and data with their order and odd characters arrive at the run."""
+    journal = open_journal()
+    tokyo = AT.astimezone(timezone(timedelta(hours=9)))
+    data: dict[str, JSON] = {"z": [1, None, {"火": 0.5}], "a": "\ud800"}
+    number = await journal.post("a", "Approved", data, sender="yuki@example", at=tokyo)
+    (message,) = journal.messages("a")
+    assert message == Message(number, "a", "Approved", "yuki@example", AT, data)
+    assert message.at.tzinfo is UTC
+    assert list(message.data) == ["z", "a"]
+
+
+async def test_messages_of_a_run_come_oldest_first_and_after_an_id(open_journal: Open) -> None:
+    """Each run has an inbox of its own, and ids increase over all of them."""
+    journal = open_journal()
+    ids = [await journal.post(run, "Noted", {"n": n}, sender="x", at=AT) for n, run in enumerate("abaab")]
+    assert ids == sorted(set(ids))
+    assert [message.data["n"] for message in journal.messages("a")] == [0, 2, 3]
+    assert [message.data["n"] for message in journal.messages("a", ids[2])] == [3]
+    assert [message.data["n"] for message in journal.messages("b", ids[0])] == [1, 4]
+    assert journal.messages("a", -1) == journal.messages("a")
+    assert journal.messages("a", 2**70) == journal.messages("nobody") == []
+
+
+async def test_runs_with_messages_come_by_their_oldest_message(open_journal: Open) -> None:
+    """Whoever waits longest is first, and a run whose messages were all taken is not named."""
+    journal = open_journal()
+    first, *_ = [await journal.post(run, "Noted", {}, sender="x", at=AT) for run in "cabac"]
+    assert journal.runs_with_messages() == ["c", "a", "b"]
+    await journal.append("c", 1, encoded("c", 1), takes=[first])
+    assert journal.runs_with_messages() == ["a", "b", "c"]
+    await journal.append("c", 2, encoded("c", 2), takes=[message.id for message in journal.messages("c")])
+    assert journal.runs_with_messages() == ["a", "b"]
+
+
+async def test_an_append_takes_messages_of_its_own_run(open_journal: Open) -> None:
+    """What it names is gone; what it does not name, what belongs to others and what is gone already does not matter."""
+    journal = open_journal()
+    one, two, others = [await journal.post(run, "Noted", {}, sender="x", at=AT) for run in "aab"]
+    await journal.append("a", 1, encoded("a", 1), takes=[one, others, 999])
+    await journal.append("a", 2, encoded("a", 2), takes=[one])
+    assert [message.id for message in journal.messages("a")] == [two]
+    assert [message.id for message in journal.messages("b")] == [others]
+
+
+async def test_an_id_of_a_message_is_never_used_again(open_journal: Open) -> None:
+    """A reader that asks for what came after a message does not miss the next one."""
+    journal = open_journal()
+    first = await journal.post("a", "Noted", {}, sender="x", at=AT)
+    await journal.append("a", 1, encoded("a", 1), takes=[first])
+    assert await journal.post("a", "Noted", {}, sender="x", at=AT) > first
+
+
+async def test_an_append_that_fails_takes_nothing_and_stores_no_blob(open_journal: Open) -> None:
+    """Messages stay for the owner that comes after."""
+    journal = open_journal([Totals()])
+    number = await journal.post("a", "Noted", {}, sender="x", at=AT)
+    blobs = {LARGE_HASH: LARGE}
+    with pytest.raises(SequenceConflict):
+        await journal.append("a", 7, encoded("a", 7), takes=[number], blobs=blobs)
+    with pytest.raises(ProjectionFailed):
+        await journal.append("a", 1, encoded("a", 1, kind="Refused"), takes=[number], blobs=blobs)
+    assert [message.id for message in journal.messages("a")] == [number]
+    with pytest.raises(JournalBroken):
+        journal.blob(LARGE_HASH)
+
+
+async def test_many_posts_and_appends_at_once_are_all_written(open_journal: Open) -> None:
+    """Writes of all kinds that meet each get their own answer."""
+    journal = open_journal()
+    posts, signals, appends = await asyncio.gather(
+        asyncio.gather(*(journal.post("a", "Noted", {"n": n}, sender="x", at=AT) for n in range(20))),
+        asyncio.gather(*(journal.signal("s", {"n": n}, source="x", at=AT) for n in range(20))),
+        asyncio.gather(*(journal.append(f"r{n}", 1, encoded(f"r{n}", 1)) for n in range(20))),
+    )
+    assert {message.id: message.data["n"] for message in journal.messages("a")} == dict(
+        zip(posts, range(20), strict=True)
+    )
+    found = {signal.id: signal.data["n"] for signal in journal.signals("s", since=AT)}
+    assert found == dict(zip(signals, range(20), strict=True))
+    assert appends == [None] * 20
+
+
+def posted(journal: Journal, **change: Any) -> Awaitable[int]:
+    fields = {"run": "a", "kind": "Noted", "data": {}, "sender": "x", "at": AT, **change}
+    return journal.post(fields.pop("run"), fields.pop("kind"), fields.pop("data"), **fields)
+
+
+def signalled(journal: Journal, **change: Any) -> Awaitable[int]:
+    fields = {"name": "s", "data": {}, "source": "x", "at": AT, **change}
+    return journal.signal(fields.pop("name"), fields.pop("data"), **fields)
+
+
+@pytest.mark.parametrize(
+    ("write", "change"),
+    [
+        (posted, {"run": ""}),
+        (posted, {"run": "a\0b"}),
+        (posted, {"kind": ""}),
+        (posted, {"sender": "\ud800"}),
+        (signalled, {"name": ""}),
+        (signalled, {"source": ""}),
+        *((write, {"at": datetime(2026, 2, 3)}) for write in (posted, signalled)),
+        *((write, {"at": datetime.min.replace(tzinfo=timezone(timedelta(hours=9)))}) for write in (posted, signalled)),
+        *((write, {"data": {"n": float("nan")}}) for write in (posted, signalled)),
+        *((write, {"data": {"n": {1, 2}}}) for write in (posted, signalled)),
+        *((write, {"data": {"x": "x" * (1024 * 1024 - 7)}}) for write in (posted, signalled)),
+    ],
+)
+async def test_a_message_or_signal_that_cannot_be_stored_is_refused(
+    open_journal: Open, write: Callable[..., Awaitable[int]], change: dict[str, Any]
+) -> None:
+    """A bug of the caller, or data of more than 1 MiB, does not get as far as the disk."""
+    journal = open_journal()
+    with pytest.raises(JournalMisused):
+        await write(journal, **change)
+    assert journal.runs_with_messages() == []
+    assert journal.signals("s", since=AT) == []
+
+
+async def test_data_of_exactly_one_mebibyte_is_kept(open_journal: Open) -> None:
+    """The limit is of the encoded bytes, {"x":"..."} included."""
+    journal = open_journal()
+    await posted(journal, data={"x": "x" * (1024 * 1024 - 8)})
+    assert len(str(journal.messages("a")[0].data["x"])) == 1024 * 1024 - 8
+
+
+async def test_a_signal_is_read_back_as_it_came(open_journal: Open) -> None:
+    """Its time is when it happened, in UTC."""
+    journal = open_journal()
+    tokyo = AT.astimezone(timezone(timedelta(hours=9)))
+    number = await journal.signal("ticket.closed", {"id": "T-1"}, source="jira", at=tokyo)
+    assert journal.signals("ticket.closed", since=AT) == [Signal(number, "ticket.closed", AT, "jira", {"id": "T-1"})]
+
+
+async def test_signals_are_found_by_name_time_and_id(open_journal: Open) -> None:
+    """They come in the order in which they were handed in, whenever they happened."""
+    journal = open_journal()
+    minutes = [5, 1, 9, 5, 3]
+    ids = [await signalled(journal, at=AT + timedelta(minutes=minute)) for minute in minutes]
+    await signalled(journal, name="other")
+
+    def found(since_minute: int, **page: int) -> list[int]:
+        signals = journal.signals("s", since=AT + timedelta(minutes=since_minute), **page)
+        return [ids.index(signal.id) for signal in signals]
+
+    assert found(0) == [0, 1, 2, 3, 4]
+    assert found(5) == [0, 2, 3]
+    assert found(5, after=ids[0]) == [2, 3]
+    assert found(5, limit=2) == [0, 2]
+    assert found(2, after=ids[0], limit=2) == [2, 3]
+    assert found(0, after=2**70) == found(10) == []
+    assert found(0, after=-1, limit=2**70) == [0, 1, 2, 3, 4]
+    assert journal.signals("nothing", since=AT) == []
+
+
+async def test_a_page_of_signals_holds_a_hundred(open_journal: Open) -> None:
+    """The rest is found after the last one."""
+    journal = open_journal()
+    await asyncio.gather(*(signalled(journal) for _ in range(130)))
+    page = journal.signals("s", since=AT)
+    assert len(page) == 100
+    assert len(journal.signals("s", since=AT, after=page[-1].id)) == 30
+
+
+@pytest.mark.parametrize("change", [{"since": datetime(2026, 2, 3)}, {"limit": 0}, {"limit": -1}])
+async def test_a_question_for_signals_that_means_nothing_is_refused(open_journal: Open, change: dict[str, Any]) -> None:
+    """No page is without an end, and no time without a zone."""
+    journal = open_journal()
+    with pytest.raises(JournalMisused):
+        journal.signals("s", **{"since": AT, **change})
+
+
+async def test_a_blob_is_stored_with_the_records_and_read_by_its_hash(open_journal: Open) -> None:
+    """The same content may come again, with another record or another run, and nothing may be a blob as well."""
+    journal = open_journal()
+    nothing = sha256(b"").hexdigest()
+    await journal.append("a", 1, encoded("a", 1), blobs={LARGE_HASH: LARGE, nothing: b""})
+    await journal.append("a", 2, encoded("a", 2), blobs={LARGE_HASH: LARGE})
+    await journal.append("b", 1, encoded("b", 1), blobs={LARGE_HASH: LARGE})
+    assert (journal.blob(LARGE_HASH), journal.blob(nothing)) == (LARGE, b"")
+    assert len(list(journal.read("a"))) == 2
+
+
+@pytest.mark.parametrize(
+    "blobs",
+    [
+        {LARGE_HASH: LARGE + b"x"},
+        {LARGE_HASH: LARGE, "a" * 64: b"x"},
+        {LARGE_HASH.upper(): LARGE},
+        {"": b""},
+        {LARGE_HASH: bytearray(LARGE)},
+    ],
+    ids=["other content", "one of two", "upper case", "no hash", "no bytes"],
+)
+async def test_a_blob_that_is_not_what_its_hash_says_is_refused(open_journal: Open, blobs: dict[str, bytes]) -> None:
+    """Neither records nor any blob of the append are written, and no message is taken."""
+    journal = open_journal()
+    number = await posted(journal)
+    with pytest.raises(JournalMisused):
+        await journal.append("a", 1, encoded("a", 1), takes=[number], blobs=blobs)
+    assert list(journal.read("a")) == []
+    assert len(journal.messages("a")) == 1
+    with pytest.raises(JournalBroken):
+        journal.blob(LARGE_HASH)
+
+
+async def test_a_blob_has_a_largest_size(open_journal: Open) -> None:
+    """Far below what SQLite can hold, so the error is ours and says the limit."""
+    with pytest.raises(JournalMisused, match="at most 268435456"):
+        await open_journal().append("a", 1, encoded("a", 1), blobs={LARGE_HASH: bytes(256 * 1024 * 1024 + 1)})
+
+
+@pytest.mark.parametrize("takes", [["1"], [0], [2**63], [True]])
+async def test_what_never_was_an_id_cannot_be_taken(open_journal: Open, takes: list[Any]) -> None:
+    """A bug of the caller is told apart from a message that is gone."""
+    journal = open_journal()
+    with pytest.raises(JournalMisused):
+        await journal.append("a", 1, encoded("a", 1), takes=takes)
+    assert list(journal.read("a")) == []
+
+
+async def test_a_blob_that_is_not_there_is_an_error(open_journal: Open) -> None:
+    """The message names the hash; what is no hash is a bug of the caller."""
+    journal = open_journal()
+    with pytest.raises(JournalBroken, match=LARGE_HASH):
+        journal.blob(LARGE_HASH)
+    for name in ("", "x" * 64, LARGE_HASH.upper(), f"{LARGE_HASH}\n"):
+        with pytest.raises(JournalMisused):
+            journal.blob(name)
+
+
+async def test_changes_tells_whether_anything_was_written(open_journal: Open) -> None:
+    """Each kind of write gives another number; asking and reading do not, and nor does a write that was refused."""
+    journal = open_journal()
+    seen = [journal.changes()]
+    for write in (
+        lambda: journal.append("a", 1, encoded("a", 1)),
+        lambda: posted(journal),
+        lambda: signalled(journal),
+        lambda: journal.append("a", 2, encoded("a", 2), takes=[1], blobs={LARGE_HASH: LARGE}),
+    ):
+        await write()
+        assert journal.changes() != seen[-1]
+        seen.append(journal.changes())
+    with pytest.raises(SequenceConflict):
+        await journal.append("a", 9, encoded("a", 9))
+    assert len(list(journal.read("a")) + journal.messages("a")) == 2
+    assert journal.changes() == journal.changes() == seen[-1]
+
+
 async def test_a_closed_journal_says_so(open_journal: Open) -> None:
     """After closing, which may be done twice, nothing works and everything says why."""
     journal = open_journal([Totals()])
@@ -215,12 +475,23 @@ async def test_a_closed_journal_says_so(open_journal: Open) -> None:
         await journal.append("a", 2, encoded("a", 2))
     with pytest.raises(JournalUnavailable, match="closed"):
         list(journal.read("a"))
-    with pytest.raises(JournalUnavailable, match="closed"):
-        journal.query("SELECT * FROM totals")
+    for ask in (
+        lambda: journal.query("SELECT * FROM totals"),
+        lambda: journal.messages("a"),
+        lambda: journal.runs_with_messages(),
+        lambda: journal.signals("s", since=AT),
+        lambda: journal.blob(LARGE_HASH),
+        lambda: journal.changes(),
+    ):
+        with pytest.raises(JournalUnavailable, match="closed"):
+            ask()
+    for write in (posted, signalled):
+        with pytest.raises(JournalUnavailable, match="closed"):
+            await write(journal)
 
 
 async def test_a_journal_in_memory_fails_when_told_to() -> None:
-    """The next appends raise the given error and write nothing; then it works again."""
+    """The next writes of any kind raise the given error and write nothing; then it works again."""
     journal = MemoryJournal()
     full = JournalUnavailable("The disk is full", "here", "Free some space")
     journal.fail_next(full, times=2)
@@ -229,4 +500,11 @@ async def test_a_journal_in_memory_fails_when_told_to() -> None:
             await journal.append("a", 1, encoded("a", 1))
         assert failed.value is full
     await journal.append("a", 1, encoded("a", 1))
+    journal.fail_next(full, times=2)
+    for write in (posted, signalled):
+        with pytest.raises(JournalUnavailable, match="full"):
+            await write(journal)
+    assert journal.runs_with_messages() == []
+    assert journal.changes() == 1
+    assert await posted(journal) == 1
     journal.close()

@@ -97,7 +97,7 @@ class Connector:
             raise RouteRefused(f"{self.name}: {preview.method} {preview.url} outside of an action")
         if not door.admit(preview, last=False):
             door.look("commit")
-        door.sent = True
+        door.leave()
         return await do()
 
     @classmethod

@@ -6,7 +6,7 @@ Outside of any door only declared read routes pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import field
@@ -50,6 +50,13 @@ class Door:
     closed: bool = False  # the call is over; what it left behind may send nothing more
     complete: bool = True  # of a plan: no answer was looked at before the last request
     captured: list[PreviewedRequest] = field(default_factory=list)
+    check: Callable[[], None] | None = None  # raises unless this process may still send
+
+    def leave(self) -> None:
+        """Note that bytes of the change leave now. The last look at who drives the run: raises what `check` raises."""
+        if self.check is not None:
+            self.check()
+        self.sent = True
 
     def admit(self, request: PreviewedRequest, *, last: bool) -> bool:
         """Say whether a request outside of the read routes is sent (True) or captured (False).

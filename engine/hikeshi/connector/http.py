@@ -175,7 +175,7 @@ class HttpClient:
             extensions={"timeout": self._timeouts},
         )
         if not is_read:
-            self._door().sent = True
+            self._door().leave()
         try:
             answer = await self._transport.handle_async_request(request)
             try:

@@ -5,28 +5,34 @@
 """
 
 from hikeshi.core.codec import decode_event, encode_event
-from hikeshi.core.commands import Command, StartAction, WaitUntil
-from hikeshi.core.decide import decide, instead_of
+from hikeshi.core.commands import AwaitSignal, Command, FindHolds, PlanCovered, StartAction, TakeKey, WaitUntil
+from hikeshi.core.decide import decide, instead_of, key_of
 from hikeshi.core.evolve import evolve
 from hikeshi.core.program import Program, Routing
-from hikeshi.core.state import Node, RunState
+from hikeshi.core.state import Node, Question, RunState
 from hikeshi.core.status import RunStatus, StepStatus
 
 __all__ = [
+    "AwaitSignal",
     "Command",
+    "FindHolds",
     "Node",
+    "PlanCovered",
     "Program",
+    "Question",
     "Routing",
     "RunState",
     "RunStatus",
     "StartAction",
     "StepStatus",
+    "TakeKey",
     "WaitUntil",
     "decide",
     "decode_event",
     "encode_event",
     "evolve",
     "instead_of",
+    "key_of",
     "outstanding",
 ]
 

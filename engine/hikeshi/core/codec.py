@@ -17,6 +17,7 @@ __all__ = ["UnknownEvent", "decode_event", "encode_event"]
 _FIELDS: dict[type, tuple[str, ...]] = {
     cls: tuple(field.name for field in fields(cls) if field.name != "path") for cls in EVENTS.values()
 }
+_TIMES = frozenset({"due_at", "expires_at", "wake_at"})
 _ERROR_FIELDS = tuple(field.name for field in fields(ErrorRecord))
 
 
@@ -52,6 +53,6 @@ def _encode(value: Any) -> Any:
 def _decode(name: str, value: Any) -> Any:
     if name == "error":
         return None if value is None else ErrorRecord(**value)
-    if name == "due_at":
-        return datetime.fromisoformat(value)
+    if name in _TIMES:
+        return None if value is None else datetime.fromisoformat(value)
     return from_json(value)

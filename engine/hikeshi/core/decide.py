@@ -6,36 +6,47 @@ same time: the language's checks see to it that a step reads only what surely ra
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from hikeshi.capabilities import Effect
 from hikeshi.core import events as ev
+from hikeshi.core.begin_action import arguments_of, begin_action, begin_loop
+from hikeshi.core.begin_wait import (
+    ask_again,
+    begin_wait,
+    look,
+    look_again,
+    next_pass,
+    time_over,
+    undo_of,
+)
 from hikeshi.core.events import ErrorRecord, Event
-from hikeshi.core.program import Routing
-from hikeshi.core.retry import next_attempt_at
-from hikeshi.core.scope import frame_scope, scope_of
+from hikeshi.core.refusal import Refused
+from hikeshi.core.retry import PATIENT, next_attempt_at
+from hikeshi.core.scope import about_run, frame_scope, scope_of
 from hikeshi.core.state import Frame, Node, RunState, Todo
-from hikeshi.playbook.expression import Expression, evaluate_condition
+from hikeshi.playbook.expression import evaluate_condition
 from hikeshi.playbook.inputs import WrongInputs, accept_inputs
-from hikeshi.playbook.model import ActionStep, BlockStep, PlaybookStep, SetStep, StopStep
-from hikeshi.playbook.plain_data import EvaluationError, describe
-from hikeshi.playbook.unknown import Unknown, find_unknown, to_json
+from hikeshi.playbook.model import (
+    ActionStep,
+    ApproveStep,
+    AskStep,
+    BlockStep,
+    Playbook,
+    PlaybookStep,
+    ReleaseStep,
+    SetStep,
+    StopStep,
+    WaitStep,
+)
+from hikeshi.playbook.plain_data import EvaluationError
+from hikeshi.playbook.unknown import Unknown
 
-__all__ = ["decide", "instead_of"]
+__all__ = ["decide", "instead_of", "key_of"]
 
 _AFTER = frozenset({"on_error", "on_failure", "finally"})
 _AT_ONCE = 500  # decisions in one go, so that a large fan-out is stored in portions
-
-
-class _Refused(Exception):
-    """A decision cannot be made, and the step fails for it."""
-
-    def __init__(self, message: str, kind: str = "invalid") -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 def decide(state: RunState) -> list[Event]:
@@ -43,6 +54,8 @@ def decide(state: RunState) -> list[Event]:
 
     The caller stores them, folds them with `evolve`, and asks again.
     """
+    if state.paused:
+        return []
     return [_DECISIONS[todo](state, path) for todo, path in islice(state.todo, _AT_ONCE)]
 
 
@@ -63,27 +76,44 @@ def instead_of(decision: Event, why: str) -> Event:
 
 def _start(state: RunState, path: str) -> Event:
     node = state.nodes[path]
+    if state.is_cancelled(node):
+        return ev.StepCancelled(path)
     if _stopped(node):
         return ev.StepSkipped(path, "the playbook was stopped")
+    return _or_failure(state, path, lambda: _begin(state, node))
+
+
+def _or_failure(
+    state: RunState,
+    path: str,
+    decision: Callable[[], Event],
+    failed: type[ev.DecisionFailed | ev.StepFailed] = ev.DecisionFailed,
+) -> Event:
+    """Return the decision, or that it failed: before the step began, or while it was under way."""
+    node = state.nodes[path]
     try:
-        return _begin(state, node)
+        return decision()
     except EvaluationError as exc:
-        return ev.DecisionFailed(path, ErrorRecord("expression", f"{node.step.position}: {exc}"))
+        return failed(path, ErrorRecord("expression", f"{node.step.position}: {exc}"))
     except WrongInputs as exc:
-        return ev.DecisionFailed(path, ErrorRecord("invalid", str(exc)))
-    except _Refused as exc:
-        return ev.DecisionFailed(path, ErrorRecord(exc.kind, str(exc)))
+        return failed(path, ErrorRecord("invalid", str(exc)))
+    except Refused as exc:
+        return failed(path, ErrorRecord(exc.kind, str(exc)))
+
+
+def _under_way(state: RunState, path: str, decision: Callable[[RunState, Node], Event]) -> Event:
+    return _or_failure(state, path, lambda: decision(state, state.nodes[path]), ev.StepFailed)
 
 
 def _begin(state: RunState, node: Node) -> Event:
     scope = scope_of(state, node)
     if getattr(node.step, "loop", None) is not None and node.group is None:
-        return _begin_loop(node, scope)
+        return begin_loop(node, scope)
     maybe = node.maybe or _maybe_stopped(node.frame)
     if node.step.when is not None:
         holds = evaluate_condition(node.step.when, scope)
         if holds is False:
-            return ev.StepSkipped(node.path, f"`when: {node.step.when.text}` is false")
+            return ev.StepSkipped(node.path, f"`when: {node.step.when.text}` is false", waived=True)
         maybe = maybe or isinstance(holds, Unknown)
     return _begin_kind(state, node, scope, maybe)
 
@@ -91,106 +121,35 @@ def _begin(state: RunState, node: Node) -> Event:
 def _begin_kind(state: RunState, node: Node, scope: dict[str, Any], maybe: bool) -> Event:
     match node.step:
         case ActionStep():
-            return _begin_action(state, node, node.step, scope, maybe)
-        case BlockStep():
-            return ev.StepStarted(node.path, maybe)
+            return begin_action(state, node, node.step, scope, maybe)
+        case BlockStep(repeat=repeat):
+            return ev.StepStarted(node.path, maybe) if repeat is None else ev.PassStarted(node.path, 0, maybe)
         case PlaybookStep():
-            given = _map(node.step.arguments.evaluate(scope))
-            called = state.program.playbooks[node.step.playbook]
-            return ev.PlaybookEntered(node.path, accept_inputs(called, given), maybe)
+            return _enter(state, node, node.step, scope, maybe)
         case SetStep():
             values = {name: expr.evaluate(scope) for name, expr in node.step.values.items()}
             return ev.ValuesSet(node.path, values, maybe)
         case StopStep():
             message = None if node.step.message is None else node.step.message.evaluate(scope)
             return ev.StopReached(node.path, node.step.status, message, maybe)
-        case _:
-            # Refused before a run starts; a journal of a newer version could lead here.
-            raise _Refused(f"this version cannot run {type(node.step).__name__}", "unsupported")
+        case ApproveStep() | AskStep() | WaitStep() | ReleaseStep():
+            return begin_wait(state, node, scope, maybe)
 
 
-def _begin_loop(node: Node, scope: dict[str, Any]) -> Event:
-    loop = getattr(node.step, "loop")  # noqa: B009 - the caller looked
-    items = loop.items.evaluate(scope)
-    if isinstance(items, Unknown):
-        one: Any = Unknown("item", items.why)
-        return ev.LoopStarted(node.path, [[one] if loop.batch else one], more_unknown=True)
-    if not isinstance(items, list):
-        raise EvaluationError(f"`for_each` gave {describe(items)}; it needs a list")
-    _refuse_duplicates(items)
-    if loop.batch is not None:
-        items = [items[at : at + loop.batch] for at in range(0, len(items), loop.batch)]
-    return ev.LoopStarted(node.path, items)
+def _enter(state: RunState, node: Node, step: PlaybookStep, scope: dict[str, Any], maybe: bool) -> Event:
+    called = state.program.playbooks[step.playbook]
+    inputs = accept_inputs(called, arguments_of(step.arguments.evaluate(scope)))
+    key = None if state.mode == "plan" else key_of(called, inputs, state)
+    return ev.PlaybookEntered(node.path, inputs, maybe, key)
 
 
-def _refuse_duplicates(items: list[Any]) -> None:
-    seen: dict[str, int] = {}
-    for index, item in enumerate(items):
-        if find_unknown(item) is not None:
-            continue
-        known = json.dumps(to_json(item), sort_keys=True)
-        if known in seen:
-            raise _Refused(
-                f"`for_each` has the same item twice, at {seen[known]} and {index}: {describe(item)}; use `| unique`"
-            )
-        seen[known] = index
-
-
-def _begin_action(state: RunState, node: Node, step: ActionStep, scope: dict[str, Any], maybe: bool) -> Event:
-    arguments = _map(step.arguments.evaluate(scope))
-    routing = state.routes[step.action]
-    at = None if step.at is None else _limited(step.at, scope, routing)
-    if not routing.fan_out:
-        return ev.ActionRequested(node.path, step.action, arguments, at, maybe)
-    calls = _calls(routing, list(routing.instances) if at is None else at, arguments)
-    return ev.FannedOut(node.path, step.action, calls, maybe)
-
-
-def _limited(at: Expression, scope: dict[str, Any], routing: Routing) -> list[str]:
-    value = at.evaluate(scope)
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise EvaluationError(f"`at` gave {describe(value)}; it needs the name of a connector, or a list of names")
-    unknown = [name for name in names if name not in routing.instances]
-    if unknown:
-        raise _Refused(
-            f"`at` names {', '.join(map(str, unknown))}; known here: {', '.join(routing.instances)}", "not_found"
-        )
-    return [str(name) for name in names]
-
-
-def _calls(routing: Routing, instances: list[str], arguments: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what each instance is asked to do: an indicator goes to every instance that takes its kind."""
-    if routing.effect is not Effect.CHANGE or routing.target is None:
-        return dict.fromkeys(instances, arguments)
-    target = arguments.get(routing.target)
-    if target is None or target == []:
-        raise _Refused(f"{routing.target!r} is empty, and an empty target never means everything")
-    if find_unknown(target) is not None:
-        return dict.fromkeys(instances, arguments)
-    wanted = target if isinstance(target, list) else [target]
-    _refuse_homeless(wanted, [routing.instances[instance] for instance in instances])
-    calls: dict[str, dict[str, Any]] = {}
-    for instance in instances:
-        kinds = routing.instances[instance]
-        taken = [entry for entry in wanted if _takes(kinds, entry)]
-        if taken:
-            calls[instance] = {**arguments, routing.target: taken if isinstance(target, list) else taken[0]}
-    return calls
-
-
-def _takes(kinds: frozenset[str] | None, entry: Any) -> bool:
-    return kinds is None or not isinstance(entry, dict) or entry.get("kind") in kinds
-
-
-def _refuse_homeless(wanted: list[Any], kinds: list[frozenset[str] | None]) -> None:
-    homeless = [entry for entry in wanted if not any(_takes(taken, entry) for taken in kinds)]
-    if homeless:
-        first = homeless[0]
-        raise _Refused(
-            f"no connector takes {len(homeless)} of the indicators, such as {first['value']} ({first['kind']})",
-            "unsupported",
-        )
+def key_of(playbook: Playbook, inputs: dict[str, Any], state: RunState | None = None) -> str | None:
+    """Return the key of `concurrency`, or None if the playbook has none. Raises EvaluationError."""
+    if playbook.concurrency is None:
+        return None
+    about = {} if state is None else {"run": about_run(state)}
+    value = playbook.concurrency.key.evaluate({"inputs": inputs, "vars": {}, **about})
+    return f"{playbook.id}:{value}"
 
 
 def _variables(state: RunState, path: str) -> Event:
@@ -214,17 +173,25 @@ def _frame(state: RunState, path: str) -> Frame:
 
 def _retry(state: RunState, path: str) -> Event:
     node = state.nodes[path]
-    assert isinstance(node.step, ActionStep)
     assert node.error is not None
+    assert node.action is not None
     assert state.now is not None
-    effect = state.routes[node.step.action].effect
-    due_at = next_attempt_at(state.run, path, node.attempts, node.error, effect, node.step.retry, state.now)
+    if state.is_cancelled(node):
+        return ev.StepFailed(path, node.error)
+    if isinstance(node.step, WaitStep):
+        return look_again(state, node)
+    policy = PATIENT if isinstance(node.step, ReleaseStep) else getattr(node.step, "retry", None)
+    effect = state.effect_of(node.action)
+    due_at = next_attempt_at(state.run, path, node.attempts, node.error, effect, policy, state.now)
     if due_at is None:
         return ev.StepFailed(path, node.error)
     return ev.RetryScheduled(path, node.attempts + 1, due_at)
 
 
 def _finish(state: RunState, path: str) -> Event:
+    if path == "" and state.root is None:  # it never began
+        status = "failed" if state.cancelling is None else "cancelled"
+        return ev.RunFinished("", status, {}, [], state.error or state.cancelling)  # type: ignore[arg-type]
     frame = _frame(state, path)
     failed = frame.failed or (path == "" and bool(state.failures))
     outputs, error = _outputs(state, frame, failed)
@@ -234,6 +201,8 @@ def _finish(state: RunState, path: str) -> Event:
         said = frame.stop_message
         error = ErrorRecord("stopped", "the playbook stopped as failed" if said is None else str(said))
     status = "failed" if failed or error is not None else "succeeded"
+    if state.cancelling is not None:
+        status, error = "cancelled", state.cancelling
     return ev.RunFinished("", status, outputs, list(state.failures), error)  # type: ignore[arg-type]  # one of two
 
 
@@ -250,12 +219,6 @@ def _outputs(state: RunState, frame: Frame, failed: bool) -> tuple[dict[str, Any
             if not failed and frame.stopped is None:
                 error = error or ErrorRecord("expression", f"output {name!r} of {frame.playbook.id!r}: {exc}")
     return outputs, error
-
-
-def _map(value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return value
-    raise EvaluationError(f"`with` gave {describe(value)}; it needs a map of arguments")
 
 
 def _stopped(node: Node) -> bool:
@@ -285,6 +248,13 @@ _DECISIONS: dict[Todo, Callable[[RunState, str], Event]] = {
     Todo.VARIABLES: _variables,
     Todo.START: _start,
     Todo.RETRY: _retry,
+    Todo.LOOK: lambda state, path: _or_failure(state, path, lambda: look(state, state.nodes[path]), ev.StepFailed),
+    Todo.WHILE: lambda state, path: _or_failure(
+        state, path, lambda: next_pass(state, state.nodes[path]), ev.StepFailed
+    ),
+    Todo.UNDO: lambda state, path: undo_of(state, state.nodes[path]),
+    Todo.TIME_OVER: lambda state, path: time_over(state, state.nodes[path]),
+    Todo.ASK_AGAIN: lambda state, path: ask_again(state, state.nodes[path]),
     Todo.HANDLER: lambda _, path: ev.HandlerStarted(path),
     Todo.ON_FAILURE: lambda _, path: ev.OnFailureStarted(path),
     Todo.FINALLY: lambda _, path: ev.FinallyStarted(path),

@@ -20,30 +20,57 @@ __all__ = [
     "ActionRequested",
     "ActionSucceeded",
     "ActionUnknown",
+    "ApprovalBegan",
+    "ApprovalHeld",
+    "CancelRequested",
     "DecisionFailed",
     "ErrorRecord",
     "Event",
     "FannedOut",
     "FinallyStarted",
+    "FormAnswered",
     "HandlerStarted",
     "HoldOpened",
+    "HoldReleased",
+    "HoldsFound",
+    "KeyAcquired",
+    "KeyRefused",
     "LoopStarted",
+    "MessageRefused",
     "OnFailureStarted",
+    "PassStarted",
+    "PauseRequested",
     "PlaybookEntered",
     "PlaybookFinished",
+    "QuestionAsked",
+    "QuestionEscalated",
+    "ReleaseRequested",
     "RetryScheduled",
     "RunFinished",
+    "RunJoined",
+    "RunParked",
+    "RunResumed",
     "RunStarted",
     "RunTakenOver",
+    "SignalArrived",
+    "SignalPassed",
+    "StepCancelled",
     "StepFailed",
+    "StepPlanned",
     "StepResolved",
     "StepSkipped",
     "StepStarted",
     "StopReached",
     "TargetSettled",
+    "TargetsNotShown",
     "TimerFired",
+    "UndoSet",
     "ValuesSet",
     "VariablesSet",
+    "VoteCast",
+    "WaitEnded",
+    "WaitStarted",
+    "WhileEnded",
 ]
 
 Data = Any  # plain JSON data, in plans also Unknown
@@ -80,18 +107,60 @@ class RunStarted(Event):
     routes: dict[str, Data]
     engine: str
     owner: str
+    key: str | None = None  # of `concurrency`: runs that have the same are not under way at the same time
+    retry_of: str | None = None  # the run whose confirmed results this one takes over
+    reason: str | None = None  # why the engine started it by itself
 
 
 @dataclass(frozen=True, slots=True)
 class RunTakenOver(Event):
-    """Another process goes on with the run, because its owner is gone."""
+    """A process goes on with the run, because nobody drives it or its owner is gone."""
 
     owner: str
 
 
 @dataclass(frozen=True, slots=True)
+class RunParked(Event):
+    """Nobody drives the run until something comes: the time `wake_at` (null: only people), a message, a signal.
+
+    `signals` lists the names that it waits for, each with the last one it has looked at.
+    """
+
+    wake_at: datetime | None
+    signals: list[Data] = field(default_factory=list)
+    queued: bool = False  # it waits until its key is free
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAcquired(Event):
+    """From now on no other run with this key goes on; the empty path is the run's own `concurrency`."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRefused(Event):
+    """Another run has the key, and the playbook says not to wait for it."""
+
+    key: str
+    holder: str
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunJoined(Event):
+    """Somebody asked for the same run again while it was under way; it goes on as the one run for both."""
+
+    actor: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StepSkipped(Event):
+    """A step does not run; `waived` if its own `when` says so."""
+
     reason: str
+    waived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +189,7 @@ class ActionRequested(Event):
     arguments: dict[str, Data]
     at: list[str] | None = None
     maybe: bool = False
+    hold_s: Data = None  # its hold ends by itself after this time
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +199,16 @@ class FannedOut(Event):
     action: str
     calls: dict[str, dict[str, Data]]
     maybe: bool = False
+    hold_s: Data = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybookEntered(Event):
+    """A step runs another playbook; with a `key`, once no other run has that."""
+
     inputs: dict[str, Data]
     maybe: bool = False
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +274,15 @@ class HoldOpened(Event):
     label: str
     prior: Data
     undo: Data = None
+    expires_at: datetime | None = None  # counted from here, so that no crash can lose it
+
+
+@dataclass(frozen=True, slots=True)
+class UndoSet(Event):
+    """The inverse that the playbook declares for the holds of this step, computed once the change is made."""
+
+    undo: Data
+    error: ErrorRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +307,7 @@ class ActionSucceeded(Event):
     output: Data
     already: bool = False
     possibly_repeated: bool = False
+    carried_from: str | None = None  # the run that did it, which this one retries
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +342,17 @@ class ActionPlanned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StepPlanned(Event):
+    """In a plan: a step whose outcome people, time or the outside decide; `shows` says what it would ask or release."""
+
+    output: Data
+    shows: list[Data] = field(default_factory=list)
+    maybe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RetryScheduled(Event):
-    """The next attempt is due at this time."""
+    """The next attempt, or the next look of a wait, is due at this time."""
 
     attempt: int
     due_at: datetime
@@ -284,6 +377,188 @@ class StepResolved(Event):
     happened: bool
     actor: str
     output: Data = None
+    message: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalHeld(Event):
+    """A change waits for an approval that covers it and is not decided yet; `approval` is the path of that."""
+
+    approval: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalBegan(Event):
+    """An approval is to be asked for; before that the engine plans what it covers, to show it."""
+
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionAsked(Event):
+    """People are asked, until `due_at`.
+
+    `kind` is `approval`, or `form` with its `fields`. `shows` lists the targets that an approval allows: `{action,
+    connector, target, label, path}`; `not_known` says what could not be predicted. `digest` binds an answer to all of
+    it. `by` lists who may answer; `round` counts the questions of this step.
+    """
+
+    kind: Literal["approval", "form"]
+    question: str
+    by: list[str]
+    quorum: int
+    due_at: datetime
+    digest: str
+    shows: list[Data] = field(default_factory=list)
+    not_known: list[str] = field(default_factory=list)
+    fields: list[Data] = field(default_factory=list)
+    approval: str | None = None  # the approval that did not show this target
+    round: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionEscalated(Event):
+    """Nobody has decided in time, so more people may."""
+
+    by: list[str]
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VoteCast(Event):
+    """Somebody who may decided. One rejection rejects."""
+
+    decision: Literal["approve", "reject"]
+    by: str
+    digest: str
+    note: str | None = None
+    message: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FormAnswered(Event):
+    """Somebody filled in the form of an `ask` step."""
+
+    by: str
+    answers: dict[str, Data]
+    message: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRefused(Event):
+    """What somebody sent was not accepted; `reason` is what they are told."""
+
+    request: str
+    by: str
+    reason: str
+    message: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetsNotShown(Event):
+    """The approval of a change did not show these targets, so it is asked for again before anything is sent."""
+
+    attempt: int
+    approval: str
+    targets: list[Data]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitStarted(Event):
+    """A wait began: for the time `due_at`, or until then for a read or a signal that is what was waited for."""
+
+    due_at: datetime
+    action: str | None = None
+    arguments: dict[str, Data] = field(default_factory=dict)
+    signal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignalArrived(Event):
+    """Something happened outside that a wait may be waiting for."""
+
+    signal: int
+    data: Data
+
+
+@dataclass(frozen=True, slots=True)
+class SignalPassed(Event):
+    """The signal was not the one; the wait goes on after it."""
+
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitEnded(Event):
+    """What was waited for is there."""
+
+    output: Data = None
+
+
+@dataclass(frozen=True, slots=True)
+class PassStarted(Event):
+    """A pass of a `while` block began; they count from 0."""
+
+    number: int
+    maybe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WhileEnded(Event):
+    """No further pass is needed; `more_unknown`: a plan cannot know."""
+
+    more_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRequested(Event):
+    """The holds of these targets are to be closed."""
+
+    targets: list[Data]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldsFound(Event):
+    """The holds that a release closes: `{hold, action, instance, arguments, target, label}` of each inverse."""
+
+    holds: list[Data]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReleased(Event):
+    """A hold is closed: `released`, or `passed_on` to another one of the same target, which goes on."""
+
+    hold: str
+    outcome: Literal["released", "passed_on"] = "released"
+    to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested(Event):
+    """Nothing more starts; what was sent is finished, and `finally` runs."""
+
+    actor: str
+    reason: str
+    message: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRequested(Event):
+    """Nothing more is decided until the run is resumed."""
+
+    actor: str
+    message: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed(Event):
+    actor: str
+    message: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepCancelled(Event):
+    """The run was cancelled before this step had ended."""
 
 
 @dataclass(frozen=True, slots=True)

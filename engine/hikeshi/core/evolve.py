@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from hikeshi.capabilities import Effect
 from hikeshi.core import events as ev
-from hikeshi.core.commands import Intent, StartAction, WaitUntil
+from hikeshi.core.attempts import answered, decided, fail, forget_todo, owe_attempt, request, running
+from hikeshi.core.commands import Intent, StartAction, TakeKey, WaitUntil
+from hikeshi.core.events import ErrorRecord
+from hikeshi.core.evolve_people import PEOPLE_FOLDS, cancel
+from hikeshi.core.evolve_waits import WAIT_FOLDS, wait_is_over
 from hikeshi.core.program import Routing
-from hikeshi.core.settle import begin_body, begin_list, end, enter_frame, settle, start_parts
+from hikeshi.core.settle import begin_body, begin_list, end, enter_frame, settle, start_parts, start_pass
 from hikeshi.core.state import Frame, Node, RunState, Todo
 from hikeshi.core.status import StepStatus, check_move
-from hikeshi.playbook.model import ActionStep, BlockStep
+from hikeshi.playbook.durations import format_duration
+from hikeshi.playbook.model import BlockStep, Playbook, PlaybookStep, WaitStep
+from hikeshi.playbook.unknown import Unknown
 
 __all__ = ["evolve"]
 
@@ -40,22 +46,68 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
     state.actor = event.actor
     state.owner = event.owner
     state.mode = event.mode
+    state.retry_of = event.retry_of
     state.routes = {action: Routing.from_json(route) for action, route in event.routes.items()}
-    state.root = enter_frame(state, "", state.program.root, event.inputs, owner=None)
+    concurrency = state.program.root.concurrency
+    if event.key is not None and concurrency is not None:
+        state.waiting_inputs = event.inputs
+        state.owe(TakeKey("", event.key, concurrency.on_conflict))
+    else:
+        _begin_run(state, event.inputs)
+
+
+def _begin_run(state: RunState, inputs: dict[str, Any]) -> None:
+    state.root = enter_frame(state, "", state.program.root, inputs, owner=None)
+    timeout_s = state.program.root.timeout_s
+    if timeout_s is not None and state.mode == "live":
+        assert state.now is not None
+        state.owe(WaitUntil("", state.now + timedelta(seconds=timeout_s)))
 
 
 def _run_taken_over(state: RunState, event: ev.RunTakenOver) -> None:
-    """Note the new owner; a notification that the old one had begun may have been sent."""
-    state.owner = event.owner
+    """Note the new owner; a notification that an old one had begun may have been sent."""
+    was_parked, state.parked, state.owner = state.parked, False, event.owner
+    if was_parked:
+        return  # nothing was under way
     for path, command in state.owed.items():
-        if isinstance(command, StartAction) and state.routes[command.action].effect is Effect.NOTIFY:
+        if isinstance(command, StartAction) and state.effect_of(command.action) is Effect.NOTIFY:
             state.nodes[path].possibly_repeated = True
             state.owed[path] = replace(command, possibly_repeated=True)
 
 
+def _run_parked(state: RunState, _: ev.RunParked) -> None:
+    state.parked, state.owner = True, ""
+
+
+def _key_acquired(state: RunState, event: ev.KeyAcquired) -> None:
+    del state.owed[event.path]
+    if event.path == "":
+        _begin_run(state, state.waiting_inputs)
+        return
+    node = state.nodes[event.path]
+    node.inner = enter_frame(state, node.path, _called(state, node), node.arguments or {}, owner=node)
+
+
+def _key_refused(state: RunState, event: ev.KeyRefused) -> None:
+    del state.owed[event.path]
+    error = ErrorRecord("conflict", f"run {event.holder} has {event.key!r} and is under way")
+    if event.path == "":
+        state.error, state.joined = error, event.holder if event.joined else None
+        state.cancelling = error if event.joined else None
+        state.todo[Todo.OUTPUTS, ""] = None
+        return
+    node = state.nodes[event.path]
+    node.error = error
+    end(state, node, StepStatus.FAILED)
+
+
+def _run_joined(state: RunState, event: ev.RunJoined) -> None:
+    """Change nothing here: who asked for the run besides is for people to read."""
+
+
 def _step_skipped(state: RunState, event: ev.StepSkipped) -> None:
     node = _decided(state, event.path)
-    node.reason = event.reason
+    node.reason, node.waived = event.reason, event.waived
     end(state, node, StepStatus.SKIPPED)
 
 
@@ -75,7 +127,8 @@ def _loop_started(state: RunState, event: ev.LoopStarted) -> None:
 def _action_requested(state: RunState, event: ev.ActionRequested) -> None:
     node = _running(state, event.path, maybe=event.maybe)
     node.at = tuple(state.routes[event.action].instances) if event.at is None else tuple(event.at)
-    _request(state, node, event.action, event.arguments)
+    node.hold_s = event.hold_s
+    request(state, node, event.action, event.arguments)
 
 
 def _fanned_out(state: RunState, event: ev.FannedOut) -> None:
@@ -84,33 +137,10 @@ def _fanned_out(state: RunState, event: ev.FannedOut) -> None:
     for instance, arguments in event.calls.items():
         part = Node(f"{node.path}[{instance}]", node.step, node.frame, group=node, maybe=node.maybe)
         part.item, part.has_item, part.at, part.status = instance, True, (instance,), StepStatus.RUNNING
+        part.hold_s = event.hold_s
         state.nodes[part.path] = part
         node.parts.append(part)
-        _request(state, part, event.action, arguments)
-
-
-def _request(state: RunState, node: Node, action: str, arguments: dict[str, Any]) -> None:
-    node.action, node.arguments = action, arguments
-    node.attempts = 1
-    _owe_attempt(state, node)
-
-
-def _owe_attempt(state: RunState, node: Node) -> None:
-    assert isinstance(node.step, ActionStep)
-    assert node.action is not None
-    assert node.arguments is not None
-    state.owe(
-        StartAction(
-            node.path,
-            node.attempts,
-            node.action,
-            node.at,
-            node.arguments,
-            node.step.timeout_s,
-            node.maybe,
-            node.possibly_repeated,
-        )
-    )
+        request(state, part, event.action, arguments)
 
 
 def _action_intended(state: RunState, event: ev.ActionIntended) -> None:
@@ -132,34 +162,63 @@ def _target_settled(state: RunState, event: ev.TargetSettled) -> None:
 
 
 def _action_succeeded(state: RunState, event: ev.ActionSucceeded) -> None:
-    node = _answered(state, event.path)
+    node = answered(state, event.path)
+    if isinstance(node.step, WaitStep):
+        node.arrived = event.output
+        state.todo[Todo.LOOK, node.path] = None
+        return
     node.output, node.already, node.error = event.output, event.already, None
-    end(state, node, StepStatus.SUCCEEDED)
+    override = getattr(node.step, "undo", None)
+    if override is not None and override.action is not None and not event.already and event.carried_from is None:
+        state.todo[Todo.UNDO, node.path] = None
+    else:
+        end(state, node, StepStatus.SUCCEEDED)
+
+
+def _undo_set(state: RunState, event: ev.UndoSet) -> None:
+    """End the step; the inverse itself belongs to the hold, in the ledger."""
+    del state.todo[Todo.UNDO, event.path]
+    end(state, state.nodes[event.path], StepStatus.SUCCEEDED)
 
 
 def _action_planned(state: RunState, event: ev.ActionPlanned) -> None:
-    node = _answered(state, event.path)
+    node = answered(state, event.path)
     node.plan, node.output, node.already, node.error = event, event.output, event.already, None
-    at: Node | None = node
-    while at is not None and not at.planned:
-        at.planned, at = True, at.parent
+    _mark_planned(node)
     end(state, node, StepStatus.SUCCEEDED)
 
 
+def _step_planned(state: RunState, event: ev.StepPlanned) -> None:
+    node = _decided(state, event.path)
+    _mark_maybe(node, maybe=event.maybe)
+    node.output = event.output
+    _mark_planned(node)
+    end(state, node, StepStatus.SUCCEEDED)
+
+
+def _mark_planned(node: Node) -> None:
+    at: Node | None = node
+    while at is not None and not at.planned:
+        at.planned, at = True, at.parent
+
+
 def _action_failed(state: RunState, event: ev.ActionFailed) -> None:
-    node = _answered(state, event.path)
+    node = answered(state, event.path)
     node.error = event.error
-    if event.error.applied == "maybe" and state.routes[node.action or ""].effect is Effect.NOTIFY:
+    if event.error.applied == "maybe" and state.effect_of(node.action or "") is Effect.NOTIFY:
         node.possibly_repeated = True  # only people can be told twice; a change is read back
     state.todo[Todo.RETRY, node.path] = None
 
 
 def _action_unknown(state: RunState, event: ev.ActionUnknown) -> None:
-    node = _answered(state, event.path)
+    node = answered(state, event.path)
     node.error = event.error
     check_move(node.path, node.status, StepStatus.UNKNOWN)
     node.status = StepStatus.UNKNOWN
     state.unknown.add(node.path)
+    if state.is_cancelled(node):
+        node.blocks = True
+        state.settling.append(node)  # a cancelled run does not wait for people, who still have to look
 
 
 def _step_resolved(state: RunState, event: ev.StepResolved) -> None:
@@ -168,32 +227,46 @@ def _step_resolved(state: RunState, event: ev.StepResolved) -> None:
     node.output = event.output
     if event.happened:
         node.error = None
-    end(state, node, StepStatus.SUCCEEDED if event.happened else StepStatus.FAILED)
+    status = StepStatus.SUCCEEDED if event.happened else StepStatus.FAILED
+    if node.settled:  # the run went on, or ended, without it
+        check_move(node.path, node.status, status)
+        node.status = status
+    else:
+        end(state, node, status)
 
 
 def _retry_scheduled(state: RunState, event: ev.RetryScheduled) -> None:
     node = state.nodes[event.path]
-    del state.todo[Todo.RETRY, event.path]
-    node.attempts = event.attempt
+    forget_todo(state, event.path)
+    node.attempts, node.arrived = event.attempt, None
     state.owe(WaitUntil(event.path, event.due_at))
 
 
 def _timer_fired(state: RunState, event: ev.TimerFired) -> None:
     del state.owed[event.path]
-    _owe_attempt(state, state.nodes[event.path])
+    if event.path == "":
+        seconds = state.program.root.timeout_s or 0
+        cancel(state, ErrorRecord("timeout", f"the run took longer than {format_duration(seconds)}"))
+        return
+    node = state.nodes[event.path]
+    if node.question is not None and node.action is None:
+        state.todo[Todo.TIME_OVER, node.path] = None
+    elif isinstance(node.step, WaitStep) and node.action is None:
+        wait_is_over(state, node)
+    elif node.question is not None and node.question.due_at is not None:
+        state.todo[Todo.TIME_OVER, node.path] = None
+    else:
+        owe_attempt(state, node)
 
 
 def _step_failed(state: RunState, event: ev.StepFailed) -> None:
     node = state.nodes[event.path]
-    state.todo.pop((Todo.RETRY, event.path), None)
-    node.error = event.error
-    end(state, node, StepStatus.FAILED)
+    forget_todo(state, event.path)
+    fail(state, node, event.error)
 
 
 def _decision_failed(state: RunState, event: ev.DecisionFailed) -> None:
-    node = _decided(state, event.path)
-    node.error = event.error
-    end(state, node, StepStatus.FAILED)
+    fail(state, _decided(state, event.path), event.error)
 
 
 def _variables_set(state: RunState, event: ev.VariablesSet) -> None:
@@ -242,8 +315,19 @@ def _stop_reached(state: RunState, event: ev.StopReached) -> None:
 
 def _playbook_entered(state: RunState, event: ev.PlaybookEntered) -> None:
     node = _running(state, event.path, maybe=event.maybe)
-    playbook = state.program.playbooks[getattr(node.step, "playbook")]  # noqa: B009 - only PlaybookStep has it
-    node.inner = enter_frame(state, node.path, playbook, event.inputs, owner=node)
+    called = _called(state, node)
+    if event.key is None:
+        node.inner = enter_frame(state, node.path, called, event.inputs, owner=node)
+        return
+    assert called.concurrency is not None
+    node.arguments = event.inputs
+    # A step needs its playbook's result, so it can only wait for another run, never join it.
+    state.owe(TakeKey(node.path, event.key, "reject" if called.concurrency.on_conflict == "reject" else "queue"))
+
+
+def _called(state: RunState, node: Node) -> Playbook:
+    assert isinstance(node.step, PlaybookStep)
+    return state.program.playbooks[node.step.playbook]
 
 
 def _playbook_finished(state: RunState, event: ev.PlaybookFinished) -> None:
@@ -254,7 +338,11 @@ def _playbook_finished(state: RunState, event: ev.PlaybookFinished) -> None:
     assert inner is not None
     node.error = event.error
     failed = inner.failed or event.error is not None
+    if failed and event.error is None and inner.cause is not None and inner.cause.status is StepStatus.CANCELLED:
+        end(state, node, StepStatus.CANCELLED)
+        return
     node.blocks, node.cause = inner.blocks or event.error is not None, inner.cause
+    node.rejected = inner.rejected
     end(state, node, StepStatus.FAILED if failed else StepStatus.SUCCEEDED)
 
 
@@ -280,6 +368,7 @@ def _finally_started(state: RunState, event: ev.FinallyStarted) -> None:
 
 def _run_finished(state: RunState, event: ev.RunFinished) -> None:
     del state.todo[Todo.OUTPUTS, ""]
+    state.owed.pop("", None)  # the run's own time limit
     state.finished, state.outputs, state.error = event.status, event.outputs, event.error
 
 
@@ -289,18 +378,22 @@ def _frame(state: RunState, path: str) -> Frame:
     return frame
 
 
-def _decided(state: RunState, path: str) -> Node:
-    """Return the node that was waiting for a decision; it has one now."""
-    del state.todo[Todo.START, path]
-    return state.nodes[path]
+def _pass_started(state: RunState, event: ev.PassStarted) -> None:
+    if event.number == 0:
+        node = _running(state, event.path, maybe=event.maybe)
+    else:
+        node = state.nodes[event.path]
+        del state.todo[Todo.WHILE, event.path]
+    start_pass(state, node)
 
 
-def _running(state: RunState, path: str, *, maybe: bool) -> Node:
-    node = _decided(state, path)
-    check_move(path, node.status, StepStatus.RUNNING)
-    node.status = StepStatus.RUNNING
-    _mark_maybe(node, maybe=maybe)
-    return node
+def _while_ended(state: RunState, event: ev.WhileEnded) -> None:
+    node = state.nodes[event.path]
+    del state.todo[Todo.WHILE, event.path]
+    if event.more_unknown:
+        node.output = Unknown("output", "a dry run cannot know how many passes there are")
+        _mark_planned(node)
+    end(state, node, StepStatus.SUCCEEDED)
 
 
 def _mark_maybe(node: Node, *, maybe: bool) -> None:
@@ -308,17 +401,23 @@ def _mark_maybe(node: Node, *, maybe: bool) -> None:
         node.maybe = node.own_maybe = True
 
 
-def _answered(state: RunState, path: str) -> Node:
-    """Return the node whose command was carried out; it is owed no longer."""
-    del state.owed[path]
-    node = state.nodes[path]
-    node.intent = None
+def _decided(state: RunState, path: str) -> Node:
+    return decided(state, path)
+
+
+def _running(state: RunState, path: str, *, maybe: bool) -> Node:
+    node = running(state, path)
+    _mark_maybe(node, maybe=maybe)
     return node
 
 
 _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], None]] = {
     ev.RunStarted: _run_started,
     ev.RunTakenOver: _run_taken_over,
+    ev.RunParked: _run_parked,
+    ev.RunJoined: _run_joined,
+    ev.KeyAcquired: _key_acquired,
+    ev.KeyRefused: _key_refused,
     ev.StepSkipped: _step_skipped,
     ev.StepStarted: _step_started,
     ev.LoopStarted: _loop_started,
@@ -329,6 +428,10 @@ _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], None]] = {
     ev.TargetSettled: _target_settled,
     ev.ActionSucceeded: _action_succeeded,
     ev.ActionPlanned: _action_planned,
+    ev.StepPlanned: _step_planned,
+    ev.UndoSet: _undo_set,
+    ev.PassStarted: _pass_started,
+    ev.WhileEnded: _while_ended,
     ev.ActionFailed: _action_failed,
     ev.ActionUnknown: _action_unknown,
     ev.StepResolved: _step_resolved,
@@ -345,4 +448,6 @@ _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], None]] = {
     ev.OnFailureStarted: _on_failure_started,
     ev.FinallyStarted: _finally_started,
     ev.RunFinished: _run_finished,
+    **PEOPLE_FOLDS,
+    **WAIT_FOLDS,
 }

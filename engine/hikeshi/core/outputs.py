@@ -14,6 +14,8 @@ __all__ = ["error_of", "has_output", "output_of", "outputs_of_list"]
 
 def output_of(node: Node) -> Any:
     """Return a node's output: see the language's table of what each kind of step gives."""
+    if isinstance(node.step, BlockStep) and node.step.repeat is not None and node.group is None:
+        return _output_of_while(node)
     if node.is_loop or node.parts:
         if node.output is None or not node.settled:
             node.output = [_outcome(part) for part in _parts(node)]
@@ -23,6 +25,13 @@ def output_of(node: Node) -> Any:
             node.output = outputs_of_list(node.children)
         return node.output
     return node.output
+
+
+def _output_of_while(node: Node) -> Any:
+    if isinstance(node.output, Unknown) or not node.parts:
+        return node.output
+    last = node.parts[-1].children
+    return None if last is None else outputs_of_list(last)
 
 
 def has_output(node: Node) -> bool:

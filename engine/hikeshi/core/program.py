@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hikeshi.capabilities import Catalogue, Effect
-from hikeshi.playbook.model import ActionStep, Playbook
+from hikeshi.playbook.model import ActionStep, Playbook, ReadWait, Step, WaitStep
 from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["Program", "Routing", "pin_routes"]
@@ -56,9 +56,20 @@ def pin_routes(program: Program, catalogue: Catalogue) -> dict[str, Routing]:
     routes: dict[str, Routing] = {}
     for playbook in program.playbooks.values():
         for _, step in playbook.walk():
-            if isinstance(step, ActionStep) and step.action not in routes:
-                routes[step.action] = _routing(step.action, catalogue)
+            for action in _actions_of(step):
+                if action not in routes:
+                    routes[action] = _routing(action, catalogue)
     return routes
+
+
+def _actions_of(step: Step) -> Iterator[str]:
+    match step:
+        case ActionStep(action=action, undo=undo):
+            yield action
+            if undo is not None and undo.action is not None:
+                yield undo.action
+        case WaitStep(wait=ReadWait(action=action)):
+            yield action
 
 
 def _routing(action: str, catalogue: Catalogue) -> Routing:

@@ -9,9 +9,11 @@ from hikeshi.capabilities import Effect
 from hikeshi.core.events import ErrorRecord
 from hikeshi.playbook.model import Retry
 
-__all__ = ["DEFAULT_KINDS", "next_attempt_at"]
+__all__ = ["DEFAULT_KINDS", "PATIENT", "next_attempt_at"]
 
 DEFAULT_KINDS = frozenset({"rate_limited", "unavailable", "timeout"})
+PATIENT = Retry(attempts=12, wait_s=10.0, factor=2.0, max_wait_s=900.0)
+"""For releases: what is not released stays contained, so they go on for about two hours."""
 _JITTER = 0.2
 _LONGEST_ASKED_S = 86_400.0
 

@@ -11,7 +11,7 @@ from hikeshi.core.state import Frame, Node, RunState
 from hikeshi.core.status import StepStatus
 from hikeshi.playbook.unknown import Unknown
 
-__all__ = ["frame_scope", "scope_of"]
+__all__ = ["about_run", "frame_scope", "inside_out", "join_path", "keys_of", "scope_of", "split_chain"]
 
 _NEVER_BEGAN = frozenset({StepStatus.SKIPPED, StepStatus.BLOCKED, StepStatus.CANCELLED})
 _ROLES = ("on_error", "on_failure", "finally")
@@ -21,7 +21,7 @@ _IF_FAILED = ("on_error", "on_failure")
 def scope_of(state: RunState, node: Node) -> dict[str, Any]:
     """Return the names that a step's expressions may use."""
     scope = frame_scope(state, node.frame, node)
-    for above in _inside_out(node):
+    for above in inside_out(node):
         if above.has_item and above.group is not None and above.group.is_loop:
             scope.setdefault(getattr(above.step, "loop").name, above.item)  # noqa: B009 - loops have it
         if above.siblings is not None and above.siblings.role == "on_error" and "error" not in scope:
@@ -38,12 +38,13 @@ def frame_scope(state: RunState, frame: Frame, node: Node | None = None) -> dict
         "steps": _Steps(state, frame, node),
         "status": _Statuses(state, frame, node),
         "errors": _Errors(state, frame, node),
-        "run": _about_run(state),
+        "run": about_run(state),
         "now": _unless_planned(state, "datetime", None if state.now is None else _text(state.now)),
     }
 
 
-def _about_run(state: RunState) -> dict[str, Any]:
+def about_run(state: RunState) -> dict[str, Any]:
+    """Return what `run` names."""
     started = None if state.started_at is None else _text(state.started_at)
     return {
         "id": _unless_planned(state, "string", state.run),
@@ -67,7 +68,7 @@ def _handled_error(state: RunState, owner: Node) -> Any:
     return error_of(owner)
 
 
-def _inside_out(node: Node) -> Iterator[Node]:
+def inside_out(node: Node) -> Iterator[Node]:
     """Give a node and what it is inside of, as far as its own playbook."""
     at: Node | None = node
     while at is not None and at.frame is node.frame:
@@ -81,7 +82,7 @@ class _Names:
     def __init__(self, state: RunState, frame: Frame, node: Node | None) -> None:
         self._state = state
         self._frame = frame
-        self._from = list(_inside_out(node)) if node is not None else []
+        self._from = list(inside_out(node)) if node is not None else []
 
     def names(self) -> Iterable[str]:
         return self._frame.playbook.chains
@@ -90,26 +91,18 @@ class _Names:
         """Return the node of a step ID. Raises KeyError if there is none, or it was not reached."""
         chain = self._frame.playbook.chains[name]
         prefix, rest = self._common(chain)
-        return self._state.nodes[_join(prefix, rest)]
+        return self._state.nodes[join_path(prefix, rest)]
 
     def _common(self, chain: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-        """Return the path of the innermost node that both are inside of, and the keys from there.
-
-        So a step in a loop sees its own item's steps.
-        """
-        for above in self._from:
-            keys = _keys_of(above)
-            if above.children is not None and chain[: len(keys)] == keys and len(chain) > len(keys):
-                return above.path, chain[len(keys) :]
-        return self._frame.path, chain
+        return split_chain(self._frame, self._from, chain)
 
     def never_reached(self, name: str) -> str | None:
         """Return the status of a step that has no node, because what it is inside of never began; else None."""
         prefix, rest = self._common(self._frame.playbook.chains[name])
-        if _join(prefix, rest) in self._state.nodes:
+        if join_path(prefix, rest) in self._state.nodes:
             return None
         while rest := rest[:-1]:
-            around = self._state.nodes.get(_join(prefix, rest))
+            around = self._state.nodes.get(join_path(prefix, rest))
             if around is not None:
                 return around.status.value if around.status in _NEVER_BEGAN else StepStatus.WAITING.value
         return StepStatus.WAITING.value
@@ -180,7 +173,19 @@ class _Variables(_Names):
         yield self._frame.vars, self._frame.set_by
 
 
-def _keys_of(node: Node) -> tuple[str, ...]:
+def split_chain(frame: Frame, from_inside_out: Iterable[Node], chain: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the path of the innermost node that both a viewer and a step are inside of, and the keys from there.
+
+    So a step in a loop sees its own item's steps.
+    """
+    for above in from_inside_out:
+        keys = keys_of(above)
+        if above.children is not None and chain[: len(keys)] == keys and len(chain) > len(keys):
+            return above.path, chain[len(keys) :]
+    return frame.path, chain
+
+
+def keys_of(node: Node) -> tuple[str, ...]:
     """Return the keys from the playbook's root to a node's step; items of loops count as their step."""
     keys: list[str] = []
     at: Node | None = node
@@ -194,7 +199,7 @@ def _keys_of(node: Node) -> tuple[str, ...]:
     return tuple(reversed(keys))
 
 
-def _join(prefix: str, keys: tuple[str, ...]) -> str:
+def join_path(prefix: str, keys: tuple[str, ...]) -> str:
     path, role = prefix, ""
     for key in keys:
         if key in _ROLES:

@@ -5,17 +5,27 @@ The rule: nothing in here recurses along the graph. Ended nodes go into a queue,
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from hikeshi.capabilities import Effect
-from hikeshi.core.state import Frame, ListRun, Node, RunState, Todo
+from hikeshi.core.state import Frame, ListRun, Node, Role, RunState, Todo
 from hikeshi.core.status import StepStatus, check_move
-from hikeshi.playbook.model import Playbook, StepList
+from hikeshi.playbook.model import BlockStep, Playbook, StepList
 
-__all__ = ["begin_body", "begin_list", "child_path", "end", "enter_frame", "settle", "start_parts"]
+__all__ = [
+    "begin_body",
+    "begin_list",
+    "child_path",
+    "end",
+    "enter_frame",
+    "goes_on_without",
+    "settle",
+    "start_parts",
+    "start_pass",
+]
 
-Role = Literal["body", "block", "on_error", "on_failure", "finally"]
-_UNSUCCESSFUL = frozenset({StepStatus.FAILED, StepStatus.BLOCKED, StepStatus.CANCELLED})
+# Unknown gets as far as this only in a run that is cancelled: any other waits for what people find out.
+_UNSUCCESSFUL = frozenset({StepStatus.FAILED, StepStatus.BLOCKED, StepStatus.CANCELLED, StepStatus.UNKNOWN})
 
 
 def child_path(prefix: str, role: Role, key: str) -> str:
@@ -68,6 +78,7 @@ def start_parts(state: RunState, loop: Node) -> None:
     assert items is not None
     running = len(loop.parts) - _settled_parts(loop)
     stopped = declared.stop_after is not None and loop.parts_failed >= declared.stop_after
+    stopped = stopped or state.is_cancelled(loop)
     while running < declared.concurrency and len(loop.parts) < len(items) and not stopped:
         index = len(loop.parts)
         part = Node(f"{loop.path}[{index}]", loop.step, loop.frame, group=loop, maybe=loop.maybe)
@@ -78,6 +89,17 @@ def start_parts(state: RunState, loop: Node) -> None:
         running += 1
     if running == 0:
         _end_group(state, loop)
+
+
+def start_pass(state: RunState, node: Node) -> None:
+    """Begin the next pass of a `while` block."""
+    assert isinstance(node.step, BlockStep)
+    part = Node(f"{node.path}[{len(node.parts)}]", node.step, node.frame, group=node, maybe=node.maybe)
+    part.status, part.vars = StepStatus.RUNNING, {}
+    state.nodes[part.path] = part
+    node.parts.append(part)
+    node.parts_left += 1
+    part.children = begin_list(state, "block", node.step.children, node.frame, part)
 
 
 def _settled_parts(loop: Node) -> int:
@@ -97,8 +119,10 @@ def end(state: RunState, node: Node, status: StepStatus) -> None:
     if status is StepStatus.FAILED:
         _note_own_failure(state, node)
     # A plan shows what a failure would set off; what is surely skipped can't fail.
-    if _has_handler(node) and (
-        status is StepStatus.FAILED or (state.mode == "plan" and status is StepStatus.SUCCEEDED)
+    if (
+        _has_handler(node)
+        and (status is StepStatus.FAILED or (state.mode == "plan" and status is StepStatus.SUCCEEDED))
+        and not state.is_cancelled(node)
     ):
         state.todo[Todo.HANDLER, node.path] = None
     else:
@@ -119,8 +143,31 @@ def _has_handler(node: Node) -> bool:
 
 
 def _is_continued(node: Node) -> bool:
-    """Say whether a failure of this step blocks nothing. Being blocked is no failure of its own: it is passed on."""
-    return node.group is None and node.step.on_error is not None and node.step.on_error.then_continue
+    """Say whether a failure of this step blocks nothing. Being blocked is no failure of its own: it is passed on.
+
+    What people said no to is continued by nothing.
+    """
+    on_error = node.step.on_error
+    return node.group is None and on_error is not None and on_error.then_continue and not node.rejected
+
+
+def goes_on_without(state: RunState) -> None:
+    """In a run that is cancelled, let nothing wait any more for handlers, or for what people have to find out."""
+    for todo, path in list(state.todo):
+        if todo is Todo.HANDLER and state.is_cancelled(state.nodes[path]):
+            del state.todo[todo, path]
+            state.settling.append(state.nodes[path])
+        elif todo is Todo.ON_FAILURE:
+            frame = state.root if path == "" else state.nodes[path].inner
+            assert frame is not None
+            if state.is_cancelled(frame.owner):
+                del state.todo[todo, path]
+                _frame_goes_on(state, frame)
+    for path in sorted(state.unknown):
+        node = state.nodes[path]
+        if not node.settled and state.is_cancelled(node):
+            node.blocks = True
+            state.settling.append(node)
 
 
 def settle(state: RunState) -> None:
@@ -132,6 +179,8 @@ def settle(state: RunState) -> None:
         if continued or node.status not in _UNSUCCESSFUL:
             node.blocks = False
         failed = node.status in _UNSUCCESSFUL and not continued
+        if state.held:
+            _wake_held(state, node)
         if node.group is not None:
             _settle_part(state, node.group, node, failed)
         else:
@@ -139,38 +188,65 @@ def settle(state: RunState) -> None:
             _settle_child(state, node.siblings, node, failed)
 
 
+def _wake_held(state: RunState, ended: Node) -> None:
+    """Let the changes go on that waited for an approval which is decided now, or is never asked for."""
+    inside = (f"{ended.path}.", f"{ended.path}[")
+    for approval in [each for each in state.held if each == ended.path or each.startswith(inside)]:
+        for path in state.held.pop(approval):
+            if state.nodes[path].status is StepStatus.WAITING:
+                state.nodes[path].reason = None
+                state.todo[Todo.START, path] = None
+
+
 def _settle_part(state: RunState, group: Node, part: Node, failed: bool) -> None:
     group.parts_left -= 1
     group.parts_failed += failed
     group.blocks = group.blocks or part.blocks
+    group.rejected = group.rejected or (failed and part.rejected)
     if failed and group.cause is None:
         group.cause = part
     if group.is_loop:
         start_parts(state, group)
     elif group.parts_left == 0:
-        _end_group(state, group)
+        if getattr(group.step, "repeat", None) is not None and not failed:
+            state.todo[Todo.WHILE, group.path] = None
+        else:
+            _end_group(state, group)
 
 
 def _end_group(state: RunState, group: Node) -> None:
-    total = len(group.items) if group.items is not None else len(group.parts)
+    failed = group.parts_failed > 0
     if group.is_loop:
-        failed = _loop_of(group).max_failures.exceeded_by(group.parts_failed, total)
-    else:
-        failed = group.parts_failed > 0
+        assert group.items is not None
+        # Items that were never begun are no success, however many failures are allowed.
+        missing = len(group.parts) < len(group.items)
+        failed = missing or group.rejected
+        failed = failed or _loop_of(group).max_failures.exceeded_by(group.parts_failed, len(group.items))
+        if missing and state.is_cancelled(group) and group.cause is None:
+            end(state, group, StepStatus.CANCELLED)
+            return
     group.blocks = group.blocks and failed
-    end(state, group, StepStatus.FAILED if failed else StepStatus.SUCCEEDED)
+    end(state, group, _ending(group.cause, failed=failed))
+
+
+def _ending(cause: Node | None, *, failed: bool) -> StepStatus:
+    """Return how a container ends, by what failed first inside it."""
+    if not failed:
+        return StepStatus.SUCCEEDED
+    return StepStatus.CANCELLED if cause is not None and cause.status is StepStatus.CANCELLED else StepStatus.FAILED
 
 
 def _settle_child(state: RunState, siblings: ListRun, node: Node, failed: bool) -> None:
     siblings.failed = siblings.failed or failed
     siblings.blocks = siblings.blocks or node.blocks
+    siblings.rejected = siblings.rejected or (failed and node.rejected)
     if failed and siblings.cause is None:
         siblings.cause = node
     for key in siblings.steps.dependents[node.step.key]:
         _one_need_less(state, siblings.nodes[key], node)
     siblings.left -= 1
     if failed:
-        _failure_escapes(state, siblings)
+        _failure_escapes(state, siblings, rejected=node.rejected)
     if siblings.left == 0:
         _list_ended(state, siblings)
 
@@ -188,7 +264,7 @@ def _one_need_less(state: RunState, waiting: Node, ended: Node) -> None:
         state.todo[Todo.START, waiting.path] = None
 
 
-def _failure_escapes(state: RunState, siblings: ListRun) -> None:
+def _failure_escapes(state: RunState, siblings: ListRun, *, rejected: bool) -> None:
     """Carry a failure that nothing continued upwards, and begin `on_failure` where it reaches a playbook."""
     at: ListRun | None = siblings
     while at is not None and at.role in ("body", "block"):
@@ -197,13 +273,14 @@ def _failure_escapes(state: RunState, siblings: ListRun) -> None:
         node = at.owner if at.role == "block" else at.frame.owner
         if node is None or node.group is not None:
             return  # a loop decides at its end whether it has failed
-        if node.step.on_error is not None and node.step.on_error.then_continue:
+        if node.step.on_error is not None and node.step.on_error.then_continue and not rejected:
             return
         at = node.siblings
 
 
 def _failure_reaches(state: RunState, frame: Frame) -> None:
-    if state.mode == "live" and not frame.failure_seen and len(frame.playbook.on_failure):
+    wanted = len(frame.playbook.on_failure) and not state.is_cancelled(frame.owner)
+    if state.mode == "live" and not frame.failure_seen and wanted:
         state.todo[Todo.ON_FAILURE, frame.path] = None
     frame.failure_seen = True
 
@@ -212,7 +289,8 @@ def _list_ended(state: RunState, ended: ListRun) -> None:
     if ended.role == "block":
         assert ended.owner is not None
         ended.owner.blocks, ended.owner.cause = ended.blocks, ended.cause
-        end(state, ended.owner, StepStatus.FAILED if ended.failed else StepStatus.SUCCEEDED)
+        ended.owner.rejected = ended.rejected
+        end(state, ended.owner, _ending(ended.cause, failed=ended.failed))
     elif ended.role == "on_error":
         assert ended.owner is not None
         state.settling.append(ended.owner)

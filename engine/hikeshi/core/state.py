@@ -10,16 +10,20 @@ from collections import deque
 from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from hikeshi.core.commands import Command, Intent
+from hikeshi.capabilities import Effect
+from hikeshi.core.commands import Command, FindHolds, Intent, PlanCovered, StartAction
 from hikeshi.core.events import ActionPlanned, ErrorRecord
 from hikeshi.core.program import Program, Routing
 from hikeshi.core.status import RunStatus, StepStatus
 from hikeshi.playbook.model import Playbook, Step, StepList
 from hikeshi.quick_dataclass import dataclass
 
-__all__ = ["Frame", "ListRun", "Node", "RunState", "Todo"]
+__all__ = ["Frame", "ListRun", "Node", "Question", "Role", "RunState", "Todo"]
+
+Role: TypeAlias = Literal["body", "block", "on_error", "on_failure", "finally"]
+_ACTIVE = (StartAction, PlanCovered, FindHolds)  # what goes on by itself; the others wait for people, or a time
 
 
 class Todo(StrEnum):
@@ -28,10 +32,35 @@ class Todo(StrEnum):
     VARIABLES = "variables"
     START = "start"
     RETRY = "retry"
+    LOOK = "look"  # is it what the wait waits for?
+    WHILE = "while"  # is another pass needed?
+    UNDO = "undo"
+    TIME_OVER = "time_over"
+    ASK_AGAIN = "ask_again"
     HANDLER = "handler"
     ON_FAILURE = "on_failure"
     FINALLY = "finally"
     OUTPUTS = "outputs"
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """What people are asked, and what they have said. `due_at` is None while what it covers is still being planned."""
+
+    kind: Literal["approval", "form"]
+    text: str
+    by: list[str]
+    quorum: int = 1
+    due_at: datetime | None = None
+    digest: str = ""
+    shows: list[Any] = field(default_factory=list)
+    not_known: list[str] = field(default_factory=list)
+    fields: list[Any] = field(default_factory=list)
+    approval: str | None = None
+    round: int = 0
+    escalated: bool = False
+    votes: dict[str, str] = field(default_factory=dict)  # who voted how
+    allowed: set[str] = field(default_factory=set)  # the targets an approval allows, once it is given
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +103,17 @@ class Node:
     parts_left: int = 0
     parts_failed: int = 0
     cause: Node | None = None  # what failed first inside it
+    rejected: bool = False  # people said no, to it or to something inside of it: nothing continues that
+    waived: bool = False  # an approval that its own `when` made needless
+    question: Question | None = None
+    due_at: datetime | None = None  # the bound of a wait
+    signal: int = 0  # of a wait: the last signal it has looked at
+    arrived: Any = None  # of a wait: what is to be looked at
+    hold_s: float | None = None
+    releases: str | None = None  # the hold that it closes
+
+    def __repr__(self) -> str:
+        return f"<Node {self.path}: {self.status}>"
 
     @property
     def parent(self) -> Node | None:
@@ -83,12 +123,21 @@ class Node:
         assert self.siblings is not None
         return self.siblings.owner or self.frame.owner
 
+    def is_inside(self, role: Role) -> bool:
+        """Say whether it stands in a list of this role, or inside of something that does."""
+        at: Node | None = self
+        while at is not None:
+            if at.siblings is not None and at.siblings.role == role:
+                return True
+            at = at.parent
+        return False
+
 
 @dataclass(slots=True, eq=False)
 class ListRun:
     """One list of steps under way. `owner` is the step it belongs to, None for a playbook's own lists."""
 
-    role: Literal["body", "block", "on_error", "on_failure", "finally"]
+    role: Role
     steps: StepList
     frame: Frame
     owner: Node | None
@@ -97,7 +146,11 @@ class ListRun:
     failed: bool = False
     blocks: bool = False
     maybe: bool = False
+    rejected: bool = False
     cause: Node | None = None
+
+    def __repr__(self) -> str:
+        return f"<ListRun {self.role}, {self.left} left>"
 
 
 @dataclass(slots=True, eq=False)
@@ -119,6 +172,9 @@ class Frame:
     stop_message: Any = None
     maybe_stopped: bool = False
 
+    def __repr__(self) -> str:
+        return f"<Frame {self.path!r} of {self.playbook.id}>"
+
     @property
     def failed(self) -> bool:
         lists = (self.body, self.on_failure, self.finally_)
@@ -134,6 +190,11 @@ class Frame:
     def blocks(self) -> bool:
         lists = (self.body, self.on_failure, self.finally_)
         return self.stopped == "failed" or any(steps is not None and steps.blocks for steps in lists)
+
+    @property
+    def rejected(self) -> bool:
+        lists = (self.body, self.on_failure, self.finally_)
+        return any(steps is not None and steps.rejected for steps in lists)
 
 
 @dataclass(slots=True, eq=False)
@@ -156,10 +217,30 @@ class RunState:
     fresh: list[Command] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
+    held: dict[str, list[str]] = field(default_factory=dict)  # by the approval they wait for
+    cancelling: ErrorRecord | None = None  # why nothing more starts
+    paused: bool = False
+    parked: bool = False  # nobody drives it
+    joined: str | None = None  # the run that goes on instead of this one
+    retry_of: str | None = None
+    waiting_inputs: dict[str, Any] = field(default_factory=dict)  # until the run has its key
     finished: Literal["succeeded", "failed", "cancelled"] | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
     error: ErrorRecord | None = None
     settling: deque[Node] = field(default_factory=deque)
+
+    def __repr__(self) -> str:
+        # A state holds everything that a run has seen; whoever prints one by accident gets a line.
+        return f"<RunState {self.run} at {self.seq}: {self.status}>"
+
+    def is_cancelled(self, node: Node | None) -> bool:
+        """Say whether nothing more starts at a node, or in the run. What tidies up at the end still does."""
+        return self.cancelling is not None and (node is None or not node.is_inside("finally"))
+
+    def effect_of(self, action: str) -> Effect:
+        """Return an action's effect. The inverse of a change is not among the routes of a run that releases it."""
+        routing = self.routes.get(action)
+        return Effect.CHANGE if routing is None else routing.effect
 
     def owe(self, command: Command) -> None:
         """Note a command that is to be carried out."""
@@ -177,6 +258,6 @@ class RunState:
             return RunStatus(self.finished)
         if self.root is None:
             return RunStatus.PENDING
-        if self.unknown and not self.owed and not self.todo:
+        if self.paused or not (self.todo or any(isinstance(each, _ACTIVE) for each in self.owed.values())):
             return RunStatus.WAITING
         return RunStatus.RUNNING

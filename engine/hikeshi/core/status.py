@@ -25,7 +25,7 @@ class RunStatus(StrEnum):
 
     PENDING = "pending"
     RUNNING = "running"
-    WAITING = "waiting"  # for a person: an answer, an approval, the outcome of a change
+    WAITING = "waiting"  # for people, a time or a signal
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from hikeshi.journal.blobs import NO_BLOBS
 from hikeshi.journal.errors import (
     JournalBroken,
     JournalError,
@@ -10,20 +11,26 @@ from hikeshi.journal.errors import (
     JournalMisused,
     JournalNewer,
     JournalUnavailable,
+    LeaseLost,
+    LeaseOver,
     ProjectionFailed,
     SequenceConflict,
 )
+from hikeshi.journal.inbox import Message
 from hikeshi.journal.journal import Journal
 from hikeshi.journal.ownership import Ownership
 from hikeshi.journal.projection import Projection
-from hikeshi.journal.record import JSON, Record, decode_record, encode_record
+from hikeshi.journal.record import Record, decode_record, encode_record
+from hikeshi.journal.signals import Signal
 from hikeshi.journal.sqlite import SqliteJournal
+from hikeshi.journal.stored_form import JSON
 
 if TYPE_CHECKING:
     from hikeshi.journal.verification import BadRecord, Verification, verify
 
 __all__ = [
     "JSON",
+    "NO_BLOBS",
     "BadRecord",
     "Journal",
     "JournalBroken",
@@ -33,11 +40,15 @@ __all__ = [
     "JournalMisused",
     "JournalNewer",
     "JournalUnavailable",
+    "LeaseLost",
+    "LeaseOver",
+    "Message",
     "Ownership",
     "Projection",
     "ProjectionFailed",
     "Record",
     "SequenceConflict",
+    "Signal",
     "SqliteJournal",
     "Verification",
     "decode_record",

@@ -1,33 +1,32 @@
-"""A group of appends in one transaction: all that fit are committed together, each of the others fails alone."""
+"""A group of writes in one transaction: all that fit are committed together, each of the others fails alone."""
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from copy import copy
+from typing import Final, TypeAlias
 
+from hikeshi.journal.append import Append
+from hikeshi.journal.blobs import store_blobs
 from hikeshi.journal.chain import genesis_hash, next_hash
 from hikeshi.journal.database import checkpoint
+from hikeshi.journal.entry import Entry
 from hikeshi.journal.errors import JournalBroken, JournalError, ProjectionFailed, SequenceConflict
 from hikeshi.journal.failure import comes_from_outside, journal_error
 from hikeshi.journal.file import JournalFile
+from hikeshi.journal.inbox import take_messages
 from hikeshi.journal.projection import Projections
-from hikeshi.journal.record import Record
 from hikeshi.journal.statements import statements
 
 _CHECKPOINT_BYTES: Final = 2 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Records that become part of a run together or not at all."""
-
-    run: str
-    expected_seq: int
-    records: Sequence[Record]
+Work: TypeAlias = Append | Entry
+# The seq of an append's last record, or the id of an entry; or why it was not written.
+Outcome: TypeAlias = int | JournalError
 
 
 class BatchWriter:
-    """Writes batches of appends through one connection. Its owner calls it from one thread at a time."""
+    """Writes batches through one connection. Its owner calls it from one thread at a time."""
 
     def __init__(self, connection: sqlite3.Connection, file: JournalFile, projections: Projections) -> None:
         self._connection = connection
@@ -36,24 +35,26 @@ class BatchWriter:
         self._where = str(file.path)
         self._opened = file.identity()
         self._bytes_since_checkpoint = 0
-        named = statements()
+        self._is_prepared = False
+        named = self._statements = statements()
         self._head_of_run = named["head_of_run"]
         self._insert_record = named["insert_record"]
         self._move_head = named["move_head"]
 
-    def write(self, appends: Sequence[Append]) -> list[JournalError | None]:
-        """Commit the appends. Return, for each, None once it is durable, or why it was not written."""
+    def write(self, works: Sequence[Work]) -> list[Outcome]:
+        """Commit the works. Return, for each, its number once it is durable, or why it was not written."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._projections.prepare(self._connection, self._where)
-            outcomes = [self._attempt(append) for append in appends]
+            self._is_prepared = False
+            outcomes = [self._attempt(work) for work in works]
             self._file.check_in_place(self._opened)
             self._connection.execute("COMMIT")
             self._file.check_in_place(self._opened)  # nobody is told "durable" of a file that went in between
         except Exception as exc:  # noqa: BLE001  whatever it was, each waiting caller has to hear of it
             self._roll_back()
+            error = journal_error(exc, "write the journal", self._where)
             # An error for each caller: raised in several tasks, one instance would collect all their tracebacks.
-            return [journal_error(exc, "write the journal", self._where) for _ in appends]
+            return [copy(error) for _ in works]
         return outcomes
 
     def tidy(self) -> None:
@@ -85,7 +86,24 @@ class BatchWriter:
         """Close the connection; the last one of all copies the log into the database and removes it."""
         self._connection.close()
 
-    def _attempt(self, append: Append) -> JournalError | None:
+    def _attempt(self, work: Work) -> Outcome:
+        return self._enter(work) if isinstance(work, Entry) else self._append(work)
+
+    def _enter(self, entry: Entry) -> Outcome:
+        try:
+            cursor = self._connection.execute(self._statements[entry.statement], entry.values)
+        except sqlite3.Error as exc:
+            if comes_from_outside(exc):
+                raise
+            return journal_error(exc, "write the journal", self._where)  # SQLite has undone the statement
+        assert cursor.lastrowid is not None
+        self._bytes_since_checkpoint += len(entry.values[-1])
+        return cursor.lastrowid
+
+    def _append(self, append: Append) -> Outcome:
+        if not self._is_prepared:  # only for appends: entries mean nothing to projections
+            self._projections.prepare(self._connection, self._where)
+            self._is_prepared = True
         last_seq, previous = self._head(append.run)
         if last_seq != append.expected_seq - 1:
             return SequenceConflict(append.run, append.expected_seq, last_seq, self._where)
@@ -99,7 +117,7 @@ class BatchWriter:
             self._connection.execute("RELEASE one")
             return self._refusal(exc, append)
         self._connection.execute("RELEASE one")
-        return None
+        return append.records[-1].seq
 
     def _head(self, run: str) -> tuple[int, bytes]:
         head: tuple[int, bytes] | None = self._connection.execute(self._head_of_run, (run,)).fetchone()
@@ -113,6 +131,11 @@ class BatchWriter:
             self._bytes_since_checkpoint += len(record.encoded)
         self._connection.executemany(self._insert_record, rows)
         self._connection.execute(self._move_head, (append.run, append.records[-1].seq, previous))
+        if append.takes:
+            take_messages(self._connection, append.run, append.takes)
+        if append.blobs:
+            store_blobs(self._connection, append.blobs, append.records)
+            self._bytes_since_checkpoint += append.blob_bytes
         if self._projections:
             for record in append.records:
                 self._projections.apply(self._connection, record)

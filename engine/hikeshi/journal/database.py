@@ -35,17 +35,17 @@ def connect_writer(file: JournalFile, busy_timeout_s: float) -> sqlite3.Connecti
     return connection
 
 
-def connect_reader(file: JournalFile, busy_timeout_s: float) -> sqlite3.Connection:
+def connect_reader(file: JournalFile, busy_timeout_s: float, *, may_be_older: bool = False) -> sqlite3.Connection:
     """Return a connection that cannot write, to an existing journal. Raises JournalError."""
     try:
         _check_kind(file)
         try:
-            return _reader(file, "mode=ro", busy_timeout_s)
+            return _reader(file, "mode=ro", busy_timeout_s, may_be_older)
         except sqlite3.OperationalError as exc:
             if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or file.wal.exists():
                 raise
             # In a folder that can't be written SQLite has no place for -shm. Without a -wal file it needs none.
-            return _reader(file, "mode=ro&immutable=1", busy_timeout_s)
+            return _reader(file, "mode=ro&immutable=1", busy_timeout_s, may_be_older)
     except FileNotFoundError as exc:
         what_next = "Check the path, or start a run first"
         raise JournalUnavailable("There is no journal", str(file.path), what_next) from exc
@@ -53,10 +53,12 @@ def connect_reader(file: JournalFile, busy_timeout_s: float) -> sqlite3.Connecti
         raise journal_error(exc, "read the journal", str(file.path)) from exc
 
 
-def _reader(file: JournalFile, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
+def _reader(file: JournalFile, mode: str, busy_timeout_s: float, may_be_older: bool) -> sqlite3.Connection:
     connection = _connect(file.uri(mode), busy_timeout_s)
     try:
         _recognise(connection, file, may_be_empty=False)
+        if not may_be_older:
+            _check_current(connection, file)
     except BaseException:
         connection.close()
         raise
@@ -95,6 +97,16 @@ def _recognise(connection: sqlite3.Connection, file: JournalFile, *, may_be_empt
             "The file is a database of another program" if objects else "The file is an empty database",
             str(file.path),
             "Check the path in the configuration; the file was not changed",
+        )
+
+
+def _check_current(connection: sqlite3.Connection, file: JournalFile) -> None:
+    version = _pragma(connection, "user_version")
+    if version < len(migrations()):
+        raise JournalUnavailable(
+            f"The journal has schema {version} of an older version, this program needs {len(migrations())}",
+            str(file.path),
+            "Open it once for writing: that brings it up to date",
         )
 
 

@@ -55,3 +55,11 @@ class SequenceConflict(JournalError):
         self.run = run
         self.expected_seq = expected_seq
         self.last_seq = last_seq
+
+
+class LeaseOver(JournalError):
+    """This owner's lease has lapsed: another process may take its runs over. It may be renewed while none has."""
+
+
+class LeaseLost(LeaseOver):
+    """This owner's runs may belong to others now, for ever: it sends nothing any more and writes nothing."""

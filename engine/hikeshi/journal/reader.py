@@ -31,11 +31,11 @@ class Reader:
         named = statements()
         seq, previous = max(after, 0), genesis_hash(run)
         if seq:
-            found = self._rows(named["hash_of_record"], (run, seq))
+            found = self.rows(named["hash_of_record"], (run, seq))
             if not found:
                 return
             previous = found[0][0]
-        while page := self._rows(named["page_of_run"], (run, seq, _PAGE)):
+        while page := self.rows(named["page_of_run"], (run, seq, _PAGE)):
             for stored_seq, encoded, stored_hash in page:
                 seq += 1
                 record = self._decoded(run, seq, encoded)
@@ -46,15 +46,10 @@ class Reader:
 
     def query(self, sql: str, parameters: Parameters) -> list[sqlite3.Row]:
         """Return all rows. Raises JournalMisused if SQLite refuses the statement, as it refuses to write."""
-        return self._rows(sql, parameters, sqlite3.Row)
+        return self.rows(sql, parameters, sqlite3.Row)
 
-    def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            self._closed = True
-            self._connection.close()
-
-    def _rows(self, sql: str, parameters: Parameters, row_type: type[sqlite3.Row] | None = None) -> list[Any]:
+    def rows(self, sql: str, parameters: Parameters = (), row_type: type[sqlite3.Row] | None = None) -> list[Any]:
+        """Return all rows of a statement of ours or of a caller."""
         with self._lock:
             if self._closed:
                 raise closed_error(self._where)
@@ -64,6 +59,16 @@ class Reader:
                 return cursor.execute(sql, parameters).fetchall()
             except sqlite3.Error as exc:
                 raise query_error(exc, self._where) from exc
+
+    def data_version(self) -> int:
+        """Return another number than before if another connection has written since."""
+        return int(self.rows(statements()["data_version"])[0][0])
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._closed = True
+            self._connection.close()
 
     def _decoded(self, run: str, seq: int, encoded: bytes) -> Record:
         try:

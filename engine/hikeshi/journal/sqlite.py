@@ -1,18 +1,24 @@
 """The journal in an SQLite file."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from hikeshi.journal.batch import Append, BatchWriter
+from hikeshi.journal.append import checked_append
+from hikeshi.journal.batch import BatchWriter, Work
+from hikeshi.journal.blobs import NO_BLOBS, read_blob
 from hikeshi.journal.database import connect_reader, connect_writer
 from hikeshi.journal.errors import JournalUnavailable
 from hikeshi.journal.failure import journal_error
 from hikeshi.journal.file import JournalFile
+from hikeshi.journal.inbox import Message, message_entry, messages_of_run, runs_with_messages
 from hikeshi.journal.projection import Projection, Projections
 from hikeshi.journal.reader import Parameters, Reader
-from hikeshi.journal.record import Record, decode_append
+from hikeshi.journal.record import Record
+from hikeshi.journal.signals import Signal, signal_entry, signals_of_name
+from hikeshi.journal.stored_form import JSON
 from hikeshi.journal.writer import WriterThread
 
 _BUSY_TIMEOUT_S: Final = 10.0
@@ -75,17 +81,68 @@ class SqliteJournal:
             )
         return cls(Reader(connection, str(file.path)), None, str(file.path))
 
-    async def append(self, run: str, expected_seq: int, records: Sequence[bytes]) -> None:
+    async def append(
+        self,
+        run: str,
+        expected_seq: int,
+        records: Sequence[bytes],
+        *,
+        takes: Sequence[int] = (),
+        blobs: Mapping[str, bytes] = NO_BLOBS,
+    ) -> None:
         """Append the encoded records as expected_seq, expected_seq + 1 ... of the run; return once they are durable.
 
-        All of them are written or none. Raises SequenceConflict if the run does not end at expected_seq - 1,
-        ProjectionFailed if a projection refused one, JournalUnavailable if the file can't be written now, and
-        JournalMisused for records that are not those of this place. After a cancellation the caller can't know
+        All of them are written or none. In the same transaction the messages that the run `takes`, by their ids,
+        leave its inbox (one that is not there is no error), and the `blobs` are stored, by their lower-case
+        hexadecimal SHA-256. A record refers to a blob by holding that hash as text; if none does, the first one does.
+
+        Raises SequenceConflict if the run does not end at expected_seq - 1, ProjectionFailed if a projection refused
+        a record, JournalUnavailable if the file can't be written now, and JournalMisused for records that are not
+        those of this place and blobs that do not have their hash. After a cancellation the caller can't know
         whether the records were written: read the run before going on.
         """
-        if self._writer is None:
-            raise JournalUnavailable("The journal was opened to read only", self._where, "Open it for writing")
-        await self._writer.append(Append(run, expected_seq, decode_append(run, expected_seq, records)))
+        await self._write(checked_append(run, expected_seq, records, takes, blobs))
+
+    async def post(self, run: str, kind: str, data: Mapping[str, JSON], *, sender: str, at: datetime) -> int:
+        """Put a message into a run's inbox, for its owner to take; return the message's id once it is durable.
+
+        Anybody may post, to a run that has not begun as well. Raises JournalUnavailable if the file can't be written
+        now, and JournalMisused for data of more than 1 MiB or without a stored form.
+        """
+        return await self._write(message_entry(run, kind, data, sender, at))
+
+    def messages(self, run: str, after: int = 0) -> list[Message]:
+        """Return the messages in a run's inbox that have a higher id than `after`, oldest first."""
+        return messages_of_run(self._reader.rows, run, after, self._where)
+
+    def runs_with_messages(self) -> list[str]:
+        """Return the runs with messages in their inbox, the one with the oldest message first."""
+        return runs_with_messages(self._reader.rows)
+
+    async def signal(self, name: str, data: Mapping[str, JSON], *, source: str, at: datetime) -> int:
+        """Keep that something of this name happened outside, at this time; return its id once it is durable.
+
+        Raises as post does.
+        """
+        return await self._write(signal_entry(name, data, source, at))
+
+    def signals(self, name: str, *, since: datetime, after: int = 0, limit: int = 100) -> list[Signal]:
+        """Return signals of this name that happened at `since` or later and have a higher id than `after`.
+
+        They come in the order of their ids. Raises JournalMisused for a naive time and a limit below 1.
+        """
+        return signals_of_name(self._reader.rows, name, since, after, limit, self._where)
+
+    def blob(self, hash: str) -> bytes:
+        """Return the content that has this SHA-256. Raises JournalBroken if it is missing or was altered."""
+        return read_blob(self._reader.rows, hash, self._where)
+
+    def changes(self) -> int:
+        """Return a number that differs from the last one if anybody, this process included, has written since.
+
+        It costs microseconds, so it may be asked many times a second. Which of two is higher means nothing.
+        """
+        return self._reader.data_version()
 
     def read(self, run: str, *, after: int = 0) -> Iterator[Record]:
         """Give the run's records from after + 1 on, in order. Raises JournalBroken at the first altered one."""
@@ -104,6 +161,11 @@ class SqliteJournal:
         if self._writer is None:
             raise JournalUnavailable("The journal was opened to read only", self._where, "Open it for writing")
         return self._writer.refill()
+
+    async def _write(self, work: Work) -> int:
+        if self._writer is None:
+            raise JournalUnavailable("The journal was opened to read only", self._where, "Open it for writing")
+        return await self._writer.write(work)
 
     def close(self) -> None:
         """Write what is queued, then close the file. Does nothing the second time."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from hikeshi.journal.blob_check import BLOB_TABLES, blob_problems, has_blobs
 from hikeshi.journal.chain import genesis_hash, next_hash
 from hikeshi.journal.database import connect_reader
 from hikeshi.journal.errors import JournalBroken
@@ -22,10 +23,11 @@ _MOST_PROBLEMS: Final = 100
 _BUSY_TIMEOUT_S: Final = 10.0
 
 _OK_NOTE: Final = (
-    "Every record that is in the file is the one that was appended, in its order, as far as the file itself can tell. "
-    "It cannot tell whether the end was cut off together with the heads, whether whole runs were removed and the "
-    "numbers closed up, whether the file is an older copy, or whether somebody who can write it computed a chain "
-    "anew. Only a signed checkpoint kept elsewhere can tell that, and there are no signed checkpoints yet."
+    "Every record that is in the file is the one that was appended, in its order, and every blob is the one that was "
+    "stored, as far as the file itself can tell. It cannot tell whether the end was cut off together with the heads, "
+    "whether whole runs were removed and the numbers closed up, whether a blob was removed together with the links to "
+    "it, whether the file is an older copy, or whether somebody who can write it computed a chain anew. Only a signed "
+    "checkpoint kept elsewhere can tell that, and there are no signed checkpoints yet."
 )
 _BROKEN_NOTE: Final = (
     "The file is not what was appended. Records before the first bad one of a run are intact as far as the file "
@@ -62,7 +64,7 @@ def verify(path: Path) -> Verification:
     be read as a journal at all.
     """
     file = JournalFile.at(path)
-    connection = connect_reader(file, _BUSY_TIMEOUT_S)
+    connection = connect_reader(file, _BUSY_TIMEOUT_S, may_be_older=True)
     try:
         # Bytes, since a damaged name need not be text. One transaction, so that heads and records are of one moment.
         connection.text_factory = bytes
@@ -104,6 +106,7 @@ class _Examination:
         self._check_records()
         self._check_heads()
         self._check_index()
+        self._check_blobs()
         if self.gap and not self.problems:
             self.problems.append(self.gap)
         return Verification(
@@ -208,6 +211,13 @@ class _Examination:
         if found != [b"ok"]:
             self._bad("", 0, f"the index of the records is damaged ({len(found)} findings): {_text(found[0])}")
 
+    def _check_blobs(self) -> None:
+        if not has_blobs(self.connection):
+            return
+        for run_key, seq, what in blob_problems(self.connection):
+            run = self.runs.get(_key(run_key))
+            self._bad(run or (_text(run_key) if run_key else ""), _number(seq), what)
+
     def _note_gap(self, run: _Run, seq: Any, expected: int, number: int) -> None:
         if self.gap is None:
             what = f"records were removed before it: it is number {number} of the journal, and should be {expected}"
@@ -252,6 +262,7 @@ def _number(value: Any) -> int:
 def _is_missing_table(connection: sqlite3.Connection) -> bool:
     try:
         names = {name for _, name in connection.execute(statements()["schema_objects"])}
+        needed = {b"records", b"heads"} | (BLOB_TABLES if has_blobs(connection) else set())
     except sqlite3.Error:
         return False
-    return not {b"records", b"heads"} <= names
+    return not needed <= names

@@ -1,28 +1,28 @@
-"""The writer thread: appends from any event loop queue here, and those that meet are committed together."""
+"""The writer thread: writes from any event loop queue here, and those that meet are committed together."""
 
 import threading
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hikeshi.journal.batch import Append, BatchWriter
+from hikeshi.journal.batch import BatchWriter, Outcome, Work
 from hikeshi.journal.errors import JournalError, JournalUnavailable
 from hikeshi.journal.fairness import Fairness
 
 if TYPE_CHECKING:  # asyncio costs 50 ms to import, and whoever appends has it already
     from asyncio import AbstractEventLoop, Future
 
-_LARGEST_BATCH: Final = 5_000  # records; bounds how long one append waits for the others
+_LARGEST_BATCH: Final = 5_000  # records; bounds how long one write waits for the others
 
 
 class _Waiting(NamedTuple):
-    append: Append
+    work: Work
     loop: "AbstractEventLoop"
-    done: "Future[None]"
+    done: "Future[int]"
 
 
 class WriterThread:
-    """Owns the thread. Each append is answered on its own loop; one batch wakes each loop once."""
+    """Owns the thread. Each write is answered on its own loop; one batch wakes each loop once."""
 
     def __init__(self, batches: BatchWriter, where: str) -> None:
         self._batches = batches
@@ -36,19 +36,19 @@ class WriterThread:
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
-    async def append(self, append: Append) -> None:
-        """Return when the append is durable. Raises JournalError if it was not written."""
+    async def write(self, work: Work) -> int:
+        """Return the work's number once it is durable. Raises JournalError if it was not written."""
         from asyncio import get_running_loop
 
         loop = get_running_loop()
-        waiting = _Waiting(append, loop, loop.create_future())
+        waiting = _Waiting(work, loop, loop.create_future())
         with self._accepting:
             if self._closing:
                 raise self._closed()
             self._queue.put(waiting)
         self._fairness.begin(loop)
         try:
-            await waiting.done
+            return await waiting.done
         finally:
             self._fairness.end(loop)
 
@@ -77,21 +77,21 @@ class WriterThread:
             if not batch:
                 continue
             with self._writing:
-                outcomes = self._batches.write([waiting.append for waiting in batch])
+                outcomes = self._batches.write([waiting.work for waiting in batch])
                 self._batches_ended += 1
                 _answer(batch, outcomes)
                 self._batches.tidy()
 
     def _next_batch(self) -> tuple[list[_Waiting], bool]:
         batch: list[_Waiting] = []
-        records = 0
+        weight = 0
         item = self._queue.get()
         while item is not None:
             # Somebody who gave up before anything was written gets what a cancellation should mean: nothing.
             if not item.done.cancelled():
                 batch.append(item)
-                records += len(item.append.records)
-            if records >= _LARGEST_BATCH:
+                weight += item.work.weight
+            if weight >= _LARGEST_BATCH:
                 return batch, False
             try:
                 item = self._queue.get_nowait()
@@ -107,8 +107,8 @@ def closed_error(where: str) -> JournalUnavailable:
     return JournalUnavailable("The journal is closed", where, "Open it again")
 
 
-def _answer(batch: Sequence[_Waiting], outcomes: Sequence[JournalError | None]) -> None:
-    by_loop: dict[AbstractEventLoop, list[tuple[Future[None], JournalError | None]]] = {}
+def _answer(batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+    by_loop: dict[AbstractEventLoop, list[tuple[Future[int], Outcome]]] = {}
     for waiting, outcome in zip(batch, outcomes, strict=True):
         by_loop.setdefault(waiting.loop, []).append((waiting.done, outcome))
     for loop, answers in by_loop.items():
@@ -118,11 +118,11 @@ def _answer(batch: Sequence[_Waiting], outcomes: Sequence[JournalError | None]) 
             continue  # the loop is closed: nobody waits there any more
 
 
-def _settle(answers: Sequence[tuple["Future[None]", JournalError | None]]) -> None:
+def _settle(answers: Sequence[tuple["Future[int]", Outcome]]) -> None:
     for done, outcome in answers:
         if done.done():
             continue  # cancelled while it was written
-        if outcome is None:
-            done.set_result(None)
-        else:
+        if isinstance(outcome, JournalError):
             done.set_exception(outcome)
+        else:
+            done.set_result(outcome)

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hikeshi.playbook.check import check_bindings, check_playbook, refuse_unsupported
+    from hikeshi.playbook.check import check_bindings, check_playbook
+    from hikeshi.playbook.check_voters import check_people
     from hikeshi.playbook.graph import mermaid
     from hikeshi.playbook.library import Library, NotLoadable, UnknownPlaybook, check_folder
     from hikeshi.playbook.model import Playbook, Position
@@ -26,15 +27,16 @@ __all__ = [
     "UnknownPlaybook",
     "check_bindings",
     "check_folder",
+    "check_people",
     "check_playbook",
     "load_playbook",
     "mermaid",
     "playbook_schema",
-    "refuse_unsupported",
 ]
 
 _HOMES = {
-    "check": ("check_bindings", "check_playbook", "refuse_unsupported"),
+    "check": ("check_bindings", "check_playbook"),
+    "check_voters": ("check_people",),
     "graph": ("mermaid",),
     "library": ("Library", "NotLoadable", "UnknownPlaybook", "check_folder"),
     "model": ("Playbook", "Position"),

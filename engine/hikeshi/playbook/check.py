@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from hikeshi.capabilities import Catalogue
-from hikeshi.playbook import check_arguments, check_playbooks, check_references, check_values
+from hikeshi.playbook import check_approvals, check_arguments, check_playbooks, check_references, check_values
 from hikeshi.playbook.check_context import Context
 from hikeshi.playbook.check_shapes import KnownPlaybooks
-from hikeshi.playbook.check_support import check_bindings, refuse_unsupported
+from hikeshi.playbook.check_support import check_bindings
 from hikeshi.playbook.model import Playbook
 from hikeshi.playbook.problem import Problem, in_order
 
-__all__ = ["CHECKS", "check_bindings", "check_playbook", "refuse_unsupported"]
+__all__ = ["CHECKS", "check_bindings", "check_playbook"]
 
 CHECKS: Mapping[str, Callable[[Context], Iterator[Problem]]] = {
     "unknown-action": check_arguments.actions_exist,
     "not-a-read": check_arguments.polls_are_reads,
+    "poll-without-list": check_arguments.polls_give_lists,
     "missing-argument": check_arguments.arguments_suffice,
     "unknown-argument": check_arguments.arguments_are_known,
     "wrong-argument": check_arguments.arguments_fit,
@@ -34,11 +35,15 @@ CHECKS: Mapping[str, Callable[[Context], Iterator[Problem]]] = {
     "maybe-missing": check_references.nothing_is_missing,
     "wrong-duration": check_values.durations_are_durations,
     "wrong-at": check_values.instances_are_names,
+    "wrong-text": check_values.texts_are_texts,
+    "wrong-target": check_values.releases_have_targets,
     "wrong-default": check_values.defaults_fit,
     "variable-twice": check_values.variables_are_set_once,
     "hold-without-change": check_values.holds_are_on_changes,
+    "undo-without-change": check_values.undoing_changes_something,
     "hold-without-inverse": check_values.holds_can_end,
-    "unknown-cover": check_values.approvals_cover_steps,
+    "unknown-cover": check_approvals.approvals_cover_steps,
+    "approval-deadlock": check_approvals.approvals_can_be_asked,
     "unknown-playbook": check_playbooks.playbooks_exist,
     "recursion": check_playbooks.nothing_recurs,
     "missing-input": check_playbooks.inputs_suffice,
@@ -48,16 +53,11 @@ CHECKS: Mapping[str, Callable[[Context], Iterator[Problem]]] = {
 """What each problem code means is the first line of its function."""
 
 
-def check_playbook(
-    playbook: Playbook, catalogue: Catalogue, library: KnownPlaybooks, *, supported_only: bool = True
-) -> list[Problem]:
+def check_playbook(playbook: Playbook, catalogue: Catalogue, library: KnownPlaybooks) -> list[Problem]:
     """Return everything that is wrong with a playbook, in the order of its text.
 
-    With `supported_only`, also what this version can't run yet. Whether connectors are configured for its actions is
-    for `check_bindings`. Raises nothing.
+    Whether connectors are configured for its actions is for `check_bindings`. Raises nothing.
     """
     context = Context(playbook, catalogue, library)
     found = [problem for check in CHECKS.values() for problem in check(context)]
-    if supported_only:
-        found += refuse_unsupported(playbook)
     return in_order(found)

@@ -13,7 +13,16 @@ from hikeshi.playbook.inference import infer_template
 from hikeshi.playbook.model import ActionStep, Position, ReadWait, WaitStep
 from hikeshi.playbook.plain_data import nearest
 from hikeshi.playbook.problem import Problem
-from hikeshi.playbook.shape import Shape, assignable, contains_entity, members_of, shape_of, without_null
+from hikeshi.playbook.shape import (
+    LIST,
+    Shape,
+    assignable,
+    contains_entity,
+    members_of,
+    name_of,
+    shape_of,
+    without_null,
+)
 from hikeshi.playbook.template import Literal, Part, Path, Template
 
 if TYPE_CHECKING:
@@ -26,6 +35,7 @@ __all__ = [
     "arguments_suffice",
     "parts_of",
     "polls_are_reads",
+    "polls_give_lists",
 ]
 
 
@@ -81,6 +91,16 @@ def polls_are_reads(context: Context) -> Iterator[Problem]:
         if call.must_read and spec.effect is not Effect.READ:
             message = f"only a read can be repeated here, and {spec.name} is a {spec.effect}"
             yield context.at_value("not-a-read", message, call.start, call.path)
+
+
+def polls_give_lists(context: Context) -> Iterator[Problem]:
+    """Polls of a read that gives no list, so that nothing in it could be new."""
+    for call, spec in _known_calls(context):
+        if call.path[0] == "poll" and spec.effect is Effect.READ:
+            shape = shape_of(spec.output)
+            if assignable(shape, LIST) is not None:
+                message = f"each new item of a poll is an event, and {spec.name} gives no list but {name_of(shape)}"
+                yield context.at_value("poll-without-list", message, call.start, call.path)
 
 
 def arguments_suffice(context: Context) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from hikeshi.playbook.expression import Expression
 from hikeshi.playbook.model import ActionStep, SetStep
 from hikeshi.playbook.problem import Problem
 from hikeshi.playbook.scope import Gap, Sight, Spot
-from hikeshi.playbook.shape import MapShape, RecordShape, Shape, members_of, name_of, union
+from hikeshi.playbook.shape import NULL, MapShape, RecordShape, Shape, members_of, name_of, union
 
 __all__ = [
     "expressions_work",
@@ -98,6 +98,8 @@ def _missing_field(read: Read, context: Context) -> tuple[Spot, Shape, str] | No
     shape = context.shapes.output(spot)
     for key in path[1:]:
         members = members_of(shape)
+        if shape == NULL:
+            return spot, shape, key
         if not all(isinstance(member, (RecordShape, MapShape)) for member in members):
             return None  # inference says what is wrong with anything else
         found = [inner for member in members if (inner := _field(member, key)) is not None]
@@ -122,8 +124,8 @@ def _giver(spot: Spot) -> str:
 
 
 def _with_article(shape: Shape) -> str:
-    name = name_of(shape)
-    if name.startswith("the "):
+    name = "nothing" if shape == NULL else name_of(shape)
+    if name == "nothing" or name.startswith("the "):
         return name
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 

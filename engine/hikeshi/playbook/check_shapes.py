@@ -52,7 +52,9 @@ _STATUS = StringShape(enum=STEP_STATUSES)
 _DATETIME = StringShape("datetime")
 _RUN = record({"id": STRING, "started_at": _DATETIME, "actor": STRING}, "run")
 _DECISION = StringShape(enum=("approved", "rejected"))
-_APPROVAL = record({"decision": _DECISION, "by": ANY, "at": _DATETIME, "note": optional(STRING)}, "approval")
+_APPROVAL = record(
+    {"decision": _DECISION, "by": ListShape(STRING), "at": _DATETIME, "note": optional(STRING)}, "approval"
+)
 
 
 class KnownPlaybooks(Protocol):
@@ -125,6 +127,8 @@ class Shapes:
 
     def names(self, view: Viewpoint) -> Names:
         """Return what an expression can name, as seen from a viewpoint."""
+        if view.before_all:
+            return {"inputs": self._inputs}
         names: dict[str, Shape | _ByName] = {"inputs": self._inputs, "vars": _Variables(self)}
         if view.spot is not None or view.after_all:
             names["steps"] = _Outputs(self)

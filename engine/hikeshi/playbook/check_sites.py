@@ -28,7 +28,7 @@ from hikeshi.playbook.template import LocatedExpression, Path, Template
 
 __all__ = ["Site", "Use", "sites_of"]
 
-Use: TypeAlias = Literal["value", "arguments", "condition", "list", "duration"]
+Use: TypeAlias = Literal["value", "arguments", "condition", "list", "duration", "names", "text", "targets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,8 @@ def _playbook_sites(playbook: Playbook) -> Iterator[Site]:
     for name, value in playbook.outputs.items():
         yield Site(value, "value", playbook.position, ("outputs", name), Viewpoint(after_all=True))
     if playbook.concurrency is not None:
-        yield Site(playbook.concurrency.key, "value", playbook.position, ("concurrency", "key"), Viewpoint())
+        before = Viewpoint(before_all=True)
+        yield Site(playbook.concurrency.key, "text", playbook.position, ("concurrency", "key"), before)
     for trigger in playbook.triggers:
         yield from _trigger_sites(trigger)
 
@@ -112,15 +113,15 @@ def _kind_sites(spot: Spot, view: Viewpoint) -> Iterator[Site]:
                 yield Site(value, "value", at, ("set", name), view)
         case StopStep(message=message):
             if message is not None:
-                yield Site(message, "value", at, ("stop", "message"), view)
+                yield Site(message, "text", at, ("stop", "message"), view)
         case ApproveStep():
-            yield Site(step.question, "value", at, ("approve",), view)
+            yield Site(step.question, "text", at, ("approve",), view)
         case AskStep():
-            yield Site(step.question, "value", at, ("ask",), view)
+            yield Site(step.question, "text", at, ("ask",), view)
         case WaitStep(wait=wait):
             yield from _wait_sites(wait, at, view)
         case ReleaseStep():
-            yield Site(step.targets, "value", at, ("release",), view)
+            yield Site(step.targets, "targets", at, ("release",), view)
 
 
 def _action_sites(step: ActionStep, spot: Spot, view: Viewpoint) -> Iterator[Site]:
@@ -132,7 +133,7 @@ def _action_sites(step: ActionStep, spot: Spot, view: Viewpoint) -> Iterator[Sit
         after = Viewpoint(spot, own_item=True, own_when=True, after_itself=True)
         yield Site(step.undo.arguments, "arguments", at, ("undo", "with"), after)
     if step.at is not None:
-        yield Site(step.at, "value", at, ("at",), view)
+        yield Site(step.at, "names", at, ("at",), view)
 
 
 def _wait_sites(wait: float | Template | ReadWait | EventWait, at: Position, view: Viewpoint) -> Iterator[Site]:

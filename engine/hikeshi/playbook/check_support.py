@@ -1,4 +1,4 @@
-"""What a playbook needs and does not have: parts of the language that can't be run yet, connectors."""
+"""What a playbook needs and a project does not have: connectors that carry its actions out."""
 
 from __future__ import annotations
 
@@ -7,53 +7,10 @@ from collections.abc import Iterator
 from hikeshi.capabilities import Catalogue, UnknownAction
 from hikeshi.playbook.check_places import Places
 from hikeshi.playbook.check_shapes import KnownPlaybooks
-from hikeshi.playbook.model import (
-    ActionStep,
-    ApproveStep,
-    AskStep,
-    BlockStep,
-    Playbook,
-    PlaybookStep,
-    Position,
-    ReadWait,
-    ReleaseStep,
-    Step,
-    WaitStep,
-)
+from hikeshi.playbook.model import ActionStep, Playbook, PlaybookStep, ReadWait, Step, WaitStep
 from hikeshi.playbook.problem import Problem, in_order
 
-__all__ = ["check_bindings", "refuse_unsupported"]
-
-
-def refuse_unsupported(playbook: Playbook) -> list[Problem]:
-    """Return what a playbook uses of the language that this version can't run yet, before a run starts."""
-    places = Places(playbook)
-    found = [_refusal(places, step.position, key) for _, step in playbook.walk() for key in _unsupported_keys(step)]
-    for key, value in (("timeout", playbook.timeout_s), ("concurrency", playbook.concurrency)):
-        if value is not None:
-            found.append(_refusal(places, playbook.position, key))
-    return in_order(found)
-
-
-def _refusal(places: Places, start: Position, key: str) -> Problem:
-    message = f"{key!r} is part of the language, but this version can't run it yet"
-    return Problem("unsupported", message, places.key(start, (key,)))
-
-
-def _unsupported_keys(step: Step) -> Iterator[str]:
-    match step:
-        case ApproveStep():
-            yield "approve"
-        case AskStep():
-            yield "ask"
-        case WaitStep():
-            yield "wait"
-        case ReleaseStep():
-            yield "release"
-        case BlockStep(repeat=repeat) if repeat is not None:
-            yield "while"
-        case ActionStep():
-            yield from (key for key, value in (("hold", step.hold), ("undo", step.undo)) if value is not None)
+__all__ = ["check_bindings"]
 
 
 def check_bindings(playbook: Playbook, catalogue: Catalogue, library: KnownPlaybooks) -> list[Problem]:
@@ -88,5 +45,7 @@ def _unbound(playbook: Playbook, catalogue: Catalogue) -> Iterator[Problem]:
 def _actions_of(step: Step) -> Iterator[tuple[str, ...]]:
     if isinstance(step, ActionStep):
         yield step.action, "action"
+        if step.undo is not None and step.undo.action is not None:
+            yield step.undo.action, "undo", "action"
     elif isinstance(step, WaitStep) and isinstance(step.wait, ReadWait):
         yield step.wait.action, "wait", "action"

@@ -1,4 +1,4 @@
-"""Checks of values: durations, defaults, holds, variables, approvals."""
+"""Checks of values: durations, texts, targets, defaults, variables, holds."""
 
 from __future__ import annotations
 
@@ -6,45 +6,130 @@ from collections.abc import Iterator
 
 from hikeshi.capabilities import Effect
 from hikeshi.playbook.check_context import Context
-from hikeshi.playbook.model import ActionStep, ApproveStep, AskStep, InputDeclaration, Position, SetStep
-from hikeshi.playbook.plain_data import nearest
+from hikeshi.playbook.check_sites import Site
+from hikeshi.playbook.durations import parse_duration
+from hikeshi.playbook.functions import INDICATOR
+from hikeshi.playbook.inference import infer
+from hikeshi.playbook.model import ActionStep, AskStep, InputDeclaration, Position, SetStep
 from hikeshi.playbook.problem import Problem
-from hikeshi.playbook.shape import NUMBER, STRING, ListShape, assignable, name_of, union
-from hikeshi.playbook.template import Path
+from hikeshi.playbook.shape import (
+    ANY,
+    BOOLEAN,
+    INTEGER,
+    NULL,
+    NUMBER,
+    STRING,
+    ListShape,
+    RecordShape,
+    Shape,
+    assignable,
+    members_of,
+    name_of,
+    shape_of,
+    union,
+)
+from hikeshi.playbook.template import Path, Template, Text
 from hikeshi.playbook.values import coerce
 
 __all__ = [
-    "approvals_cover_steps",
     "defaults_fit",
     "durations_are_durations",
     "holds_are_on_changes",
     "holds_can_end",
     "instances_are_names",
+    "releases_have_targets",
+    "texts_are_texts",
+    "undoing_changes_something",
     "variables_are_set_once",
 ]
 
 _DURATION = union([STRING, NUMBER])
 _NAMES = union([STRING, ListShape(STRING)])
+_TEXT = union([STRING, NUMBER, BOOLEAN])
 
 
 def durations_are_durations(context: Context) -> Iterator[Problem]:
     """Expressions where a duration is needed."""
-    for site in context.sites:
-        if site.use == "duration":
-            shape = context.shape(site)
-            if assignable(shape, _DURATION) is not None:
-                message = f"{site.key!r} must be a duration, and this is {name_of(shape)}"
-                yield context.at_value("wrong-duration", message, site.start, site.path)
+    for site in _sites(context, "duration"):
+        reason = _no_duration(site, context)
+        if reason is not None:
+            message = f"{site.key!r} must be a duration, {reason}"
+            yield context.at_value("wrong-duration", message, site.start, site.path)
+
+
+def _no_duration(site: Site, context: Context) -> str | None:
+    shape = context.shape(site)
+    if assignable(shape, _DURATION) is not None:
+        return f"and this is {name_of(shape)}"
+    example = _example(site, context)
+    try:
+        parse_duration("1s" if example is None else example)
+    except ValueError as error:
+        return f"and with a number in it this is none: {error}"
+    return None
+
+
+def _example(site: Site, context: Context) -> str | None:
+    """Return a text with 1 in place of its expressions, if they all give whole numbers."""
+    part = site.value.part if isinstance(site.value, Template) else None
+    if not isinstance(part, Text):
+        return None
+    names = context.names(site)
+    whole = all(isinstance(piece, str) or infer(piece.expression, names)[0] == INTEGER for piece in part.pieces)
+    return "".join(piece if isinstance(piece, str) else "1" for piece in part.pieces) if whole else None
 
 
 def instances_are_names(context: Context) -> Iterator[Problem]:
     """`at` with something else than names."""
-    for site in context.sites:
-        if site.path == ("at",):
-            shape = context.shape(site)
-            if assignable(shape, _NAMES) is not None:
-                message = f"'at' must be the name of an instance or a list of names, and this is {name_of(shape)}"
-                yield context.at_value("wrong-at", message, site.start, site.path)
+    for site in _sites(context, "names"):
+        shape = context.shape(site)
+        if assignable(shape, _NAMES) is not None:
+            message = f"'at' must be the name of an instance or a list of names, and this is {name_of(shape)}"
+            yield context.at_value("wrong-at", message, site.start, site.path)
+
+
+def texts_are_texts(context: Context) -> Iterator[Problem]:
+    """Lists, maps and nothing, where people or other runs read a text."""
+    for site in _sites(context, "text"):
+        shape = context.shape(site)
+        if shape == NULL or assignable(shape, _TEXT) is not None:
+            message = f"{site.key!r} must be a text, and this is {name_of(shape)}; filters such as 'join' make one"
+            yield context.at_value("wrong-text", message, site.start, site.path)
+
+
+def releases_have_targets(context: Context) -> Iterator[Problem]:
+    """`release` of something that no change is ever aimed at."""
+    possible = [INDICATOR, *_aims(context)]
+    for site in _sites(context, "targets"):
+        shape = context.shape(site)
+        if not _is_target(shape, possible):
+            message = (
+                f"'release' needs targets: an entity, an indicator or a list of them, and this is {name_of(shape)}; "
+                "what a text names is looked up first"
+            )
+            yield context.at_value("wrong-target", message, site.start, site.path)
+
+
+def _aims(context: Context) -> Iterator[Shape]:
+    """Give what the changes of this catalogue are aimed at."""
+    for spec in context.catalogue.specs.values():
+        if spec.effect is Effect.CHANGE and spec.target is not None:
+            shape = shape_of(spec.by_name[spec.target].annotation)
+            yield shape.of if isinstance(shape, ListShape) else shape
+
+
+def _is_target(shape: Shape, possible: list[Shape]) -> bool:
+    """Say whether a value may be a target, or a list of them; nothing is none."""
+    return all(
+        _is_one(entry, possible)
+        for member in members_of(shape)
+        for entry in members_of(member.of if isinstance(member, ListShape) else member)
+    )
+
+
+def _is_one(shape: Shape, possible: list[Shape]) -> bool:
+    is_entity = isinstance(shape, RecordShape) and shape.entity
+    return shape == ANY or is_entity or any(assignable(shape, target) is None for target in possible)
 
 
 def defaults_fit(context: Context) -> Iterator[Problem]:
@@ -93,6 +178,17 @@ def holds_are_on_changes(context: Context) -> Iterator[Problem]:
                 yield context.at_key("hold-without-change", message, step.position, (key,))
 
 
+def undoing_changes_something(context: Context) -> Iterator[Problem]:
+    """`undo` by an action that changes nothing."""
+    for step in _actions(context):
+        name = None if step.undo is None else step.undo.action
+        spec = None if name is None else context.spec(name)
+        if spec is not None and spec.effect is not Effect.CHANGE:
+            what = "only reads" if spec.effect is Effect.READ else "only tells people"
+            message = f"a change is undone by another change, and {spec.name} {what}"
+            yield context.at_value("undo-without-change", message, step.position, ("undo", "action"))
+
+
 def holds_can_end(context: Context) -> Iterator[Problem]:
     """`hold` on a change that can't be undone."""
     for step in _actions(context):
@@ -108,18 +204,8 @@ def holds_can_end(context: Context) -> Iterator[Problem]:
         yield context.at_key("hold-without-inverse", message, step.position, ("hold",))
 
 
-def approvals_cover_steps(context: Context) -> Iterator[Problem]:
-    """`covers` with steps that are not there."""
-    known = context.outline.by_id
-    for spot in context.outline.spots:
-        if not isinstance(spot.step, ApproveStep):
-            continue
-        for at, name in enumerate(spot.step.covers or ()):
-            if name not in known:
-                near = nearest(name, known)
-                hint = f"; did you mean {near!r}?" if near is not None else ""
-                position = context.places.value(spot.step.position, ("covers", at))
-                yield Problem("unknown-cover", f"there is no step {name!r}{hint}", position, near)
+def _sites(context: Context, use: str) -> Iterator[Site]:
+    return (site for site in context.sites if site.use == use)
 
 
 def _actions(context: Context) -> Iterator[ActionStep]:

@@ -10,7 +10,7 @@ from hikeshi.playbook.plain_data import nearest
 from hikeshi.playbook.unknown import find_unknown
 from hikeshi.playbook.values import coerce, from_text
 
-__all__ = ["WrongInputs", "accept_inputs", "inputs_from_text"]
+__all__ = ["WrongInputs", "accept_fields", "accept_inputs", "fields_from_text", "inputs_from_text"]
 
 
 class WrongInputs(Exception):
@@ -27,24 +27,36 @@ def accept_inputs(playbook: Playbook, given: Mapping[str, Any]) -> dict[str, Any
 
     Values that a plan cannot know pass as they are. Raises WrongInputs.
     """
-    problems = [_unknown(name, playbook) for name in given if name not in playbook.inputs]
+    return accept_fields(playbook.id, playbook.inputs, given)
+
+
+def accept_fields(
+    of: str, declared: Mapping[str, InputDeclaration], given: Mapping[str, Any], kind: str = "input"
+) -> dict[str, Any]:
+    """Return every declared field with its normalised value, as accept_inputs does. `of` names what asks for them."""
+    problems = [_unknown(name, declared, kind) for name in given if name not in declared]
     accepted: dict[str, Any] = {}
-    for name, declaration in playbook.inputs.items():
+    for name, declaration in declared.items():
         try:
             accepted[name] = _value(declaration, given)
         except ValueError as exc:
             problems.append(f"{name}: {exc}")
     if problems:
-        raise WrongInputs(playbook.id, problems)
+        raise WrongInputs(of, problems)
     return accepted
 
 
 def inputs_from_text(playbook: Playbook, given: Mapping[str, str]) -> dict[str, Any]:
     """Return typed inputs from the texts of a command line or a form. Raises WrongInputs."""
-    problems = [_unknown(name, playbook) for name in given if name not in playbook.inputs]
+    return fields_from_text(playbook.id, playbook.inputs, given)
+
+
+def fields_from_text(of: str, declared: Mapping[str, InputDeclaration], given: Mapping[str, str]) -> dict[str, Any]:
+    """Return typed fields from texts. Raises WrongInputs."""
+    problems = [_unknown(name, declared, "input") for name in given if name not in declared]
     typed: dict[str, Any] = {}
     for name, text in given.items():
-        declaration = playbook.inputs.get(name)
+        declaration = declared.get(name)
         if declaration is None:
             continue
         try:
@@ -52,7 +64,7 @@ def inputs_from_text(playbook: Playbook, given: Mapping[str, str]) -> dict[str, 
         except ValueError as exc:
             problems.append(f"{name}: {exc}")
     if problems:
-        raise WrongInputs(playbook.id, problems)
+        raise WrongInputs(of, problems)
     return typed
 
 
@@ -70,7 +82,7 @@ def _value(declaration: InputDeclaration, given: Mapping[str, Any]) -> Any:
     return coerce(declaration.type, raw, constraints=declaration.constraints)
 
 
-def _unknown(name: str, playbook: Playbook) -> str:
-    near = nearest(name, playbook.inputs)
-    known = ", ".join(playbook.inputs) or "none"
-    return f"there is no input {name!r}" + (f"; did you mean {near!r}?" if near else f" (inputs: {known})")
+def _unknown(name: str, declared: Mapping[str, InputDeclaration], kind: str) -> str:
+    near = nearest(name, declared)
+    known = ", ".join(declared) or "none"
+    return f"there is no {kind} {name!r}" + (f"; did you mean {near!r}?" if near else f" ({kind}s: {known})")

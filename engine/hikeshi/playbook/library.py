@@ -169,7 +169,6 @@ def check_folder(
     catalogue: Catalogue,
     *,
     library: Library | None = None,
-    supported_only: bool = True,
 ) -> list[Problem]:
     """Return every problem of every playbook in some folders or files, in one pass.
 
@@ -187,7 +186,7 @@ def check_folder(
             found += problems
             if playbook is None:
                 continue
-            found += check_playbook(playbook, catalogue, known, supported_only=supported_only)
+            found += check_playbook(playbook, catalogue, known)
             found += _duplicates(playbook, seen)
     return in_order(found)
 

@@ -368,6 +368,13 @@ class Playbook:
                 found[step.id] = chain
         return found
 
+    @cached_property
+    def coverage(self) -> Mapping[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        """Return the approvals that cover each covered step, as chains of keys; see `hikeshi.playbook.coverage`."""
+        from hikeshi.playbook.coverage import covering  # it is made of the types of this module
+
+        return covering(self)
+
     def walk(self) -> Iterator[tuple[tuple[str, ...], Step]]:
         """Give every step with the keys that lead to it, parents first."""
         for prefix, steps in (((), self.steps), (("on_failure",), self.on_failure), (("finally",), self.finally_)):

@@ -12,7 +12,7 @@ from hikeshi.playbook.parse_report import INVALID, Report
 from hikeshi.playbook.values import TYPE_NAMES, Constraints, Items, check_constraints
 from hikeshi.playbook.yaml_tree import Mapping, Node, Scalar
 
-__all__ = ["DECLARATIONS", "DECLARATION_KEYS", "ITEMS"]
+__all__ = ["DECLARATIONS", "DECLARATION_KEYS", "FORM", "ITEMS"]
 
 _LENGTH = Number(0, 1_000_000)
 _TYPE = Choice(TYPE_NAMES)
@@ -103,9 +103,14 @@ class _Declarations(Kind):
 
     expected = "a map, such as {hostname: {type: hostname}}"
 
+    def __init__(self, *, empty: bool = True) -> None:
+        self.empty = empty
+
     def read(self, node: Node, report: Report) -> Any:
         if not isinstance(node, Mapping):
             return report.wrong_type(node, self.expected)
+        if not node.entries and not self.empty:
+            return report.add("wrong-value", f"this map is empty; {self.expected} is expected here", node)
         found: dict[str, Any] = {}
         for name, entry in node.entries.items():
             if not re.fullmatch(NAME, name, re.ASCII):
@@ -115,7 +120,8 @@ class _Declarations(Kind):
 
     def schema(self) -> Schema:
         declaration = {"$ref": "#/$defs/declaration"}
-        return {"type": "object", "propertyNames": {"pattern": f"^{NAME}$"}, "additionalProperties": declaration}
+        schema = {"type": "object", "propertyNames": {"pattern": f"^{NAME}$"}, "additionalProperties": declaration}
+        return schema if self.empty else schema | {"minProperties": 1}
 
 
 def _read_declaration(name: str, node: Node, report: Report) -> Any:
@@ -146,3 +152,4 @@ def _read_declaration(name: str, node: Node, report: Report) -> Any:
 
 _DECLARATION = Record("the declaration", "{type: string, default: none given}", DECLARATION_KEYS)
 DECLARATIONS = _Declarations()
+FORM = _Declarations(empty=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hikeshi.playbook.model import Concurrency, Escalation, EventWait, MaxFailures, Phase, ReadWait, Retry, UndoOverride
-from hikeshi.playbook.parse_inputs import DECLARATIONS
+from hikeshi.playbook.parse_inputs import DECLARATIONS, FORM
 from hikeshi.playbook.parse_kinds import (
     ANY_TEMPLATE,
     EXPRESSION,
@@ -85,6 +85,7 @@ class StepsKey(Kind):
 
 class _OnError(StepsKey):
     expected = "'continue', a list of steps, or {steps: [...], then: continue}"
+    forms: ClassVar[dict[str, Kind | None]] = {"continue": None, "a handler": None, "a handler, then continue": None}
 
     def schema(self) -> Schema:
         handler = {
@@ -138,34 +139,6 @@ class _DurationTemplate(Kind):
         return {"anyOf": [_DURATION.schema(), {"type": "string", "pattern": r"\{\{"}]}
 
 
-class _Undo(Kind):
-    expected = "none, or a map such as {action: edr.release_host, with: {...}}"
-
-    def read(self, node: Node, report: Report) -> Any:
-        return _UNDO.read(node, report)
-
-    def schema(self) -> Schema:
-        return _UNDO.schema()
-
-
-class _Wait(Kind):
-    """A duration, a read that is repeated, or an event."""
-
-    expected = "a duration, {action, with, until, every, at_most} or {event, when, at_most}"
-
-    def read(self, node: Node, report: Report) -> Any:
-        if isinstance(node, Scalar):
-            return _DurationTemplate(as_template=False).read(node, report)
-        entries = getattr(node, "entries", {})
-        if "event" in entries:
-            return _EVENT_WAIT.read(node, report)
-        return _READ_WAIT.read(node, report) if "action" in entries else report.wrong_type(node, self.expected)
-
-    def schema(self) -> Schema:
-        shapes = (_DurationTemplate(as_template=False), _READ_WAIT, _EVENT_WAIT)
-        return {"anyOf": [shape.schema() for shape in shapes]}
-
-
 _PLAYBOOK_ID = Text("an ID: lower-case letters, digits, '_' and '-', a letter first", PLAYBOOK_ID)
 _TECHNIQUE = Text("an ATT&CK technique, such as T1486 or T1059.001", r"T\d{4}(?:\.\d{3})?")
 _ID = Text(f"a name ({NAME_RULE})", NAME)
@@ -200,7 +173,11 @@ _UNDO_ACTION = Record(
     ),
     lambda values, _: UndoOverride(values["action"], values.get("with", _NO_ARGUMENTS)),
 )
-_UNDO = OneOf(_Undo.expected, scalar=Choice(("none",), lambda _: UndoOverride(None, None)), mapping=_UNDO_ACTION)
+_UNDO = OneOf(
+    "none, or a map such as {action: edr.release_host, with: {...}}",
+    scalar=Choice(("none",), lambda _: UndoOverride(None, None)),
+    mapping=_UNDO_ACTION,
+)
 _ESCALATE = Record(
     "'escalate'",
     "{to: [role:ciso], within: 30m}",
@@ -234,6 +211,36 @@ _EVENT_WAIT = Record(
     ),
     lambda values, _: EventWait(values["event"], values.get("when"), values["at_most"]),
 )
+
+
+class _Wait(Kind):
+    """A duration, a read that is repeated, or an event."""
+
+    expected = "a duration, {action, with, until, every, at_most} or {event, when, at_most}"
+    forms: ClassVar[dict[str, Kind | None]] = {
+        "for a time": _DurationTemplate(as_template=False),
+        "for a read": _READ_WAIT,
+        "for an event": _EVENT_WAIT,
+    }
+
+    def read(self, node: Node, report: Report) -> Any:
+        entries = getattr(node, "entries", {})
+        if isinstance(node, Scalar):
+            form = "for a time"
+        elif "event" in entries:
+            form = "for an event"
+        elif "action" in entries:
+            form = "for a read"
+        else:
+            return report.wrong_type(node, self.expected)
+        kind = self.forms[form]
+        assert kind is not None
+        return kind.read(node, report)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [kind.schema() for kind in self.forms.values() if kind is not None]}
+
+
 _STOP = Record(
     "'stop'",
     "{status: succeeded, message: nothing to do}",
@@ -322,7 +329,7 @@ STEP_KINDS = (
             Key("retry", _RETRY, "How it is tried again"),
             Key("timeout", Duration(maximum_s=86400), "The bound of one attempt"),
             Key("hold", _DurationTemplate(as_template=True), "The change is undone after this time"),
-            Key("undo", _Undo(), "none, or the action that undoes the change instead of the declared one"),
+            Key("undo", _UNDO, "none, or the action that undoes the change instead of the declared one"),
             Key("at", EXPRESSION, "The instances or groups it is limited to"),
         ),
         loops=True,
@@ -342,7 +349,7 @@ STEP_KINDS = (
     ),
     StepKind(
         Key("ask", TEXT_TEMPLATE, "A manual task: what a person is to do", required=True),
-        (Key("form", DECLARATIONS, "The fields of the answer", required=True), _BY, _WITHIN),
+        (Key("form", FORM, "The fields of the answer", required=True), _BY, _WITHIN),
     ),
     StepKind(Key("wait", _Wait(), "Waits for a time, a read or an event", required=True)),
     StepKind(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from hikeshi.playbook.durations import format_duration, parse_duration
 from hikeshi.playbook.expression import ExpressionError, parse_expression
@@ -39,9 +39,13 @@ Schema = dict[str, Any]
 
 
 class Kind(ABC):
-    """What may stand behind a key. `expected` is said to an author who wrote something else, with an example."""
+    """What may stand behind a key. `expected` is said to an author who wrote something else, with an example.
+
+    `forms` are the different things that may be meant, if there are several, by what people call them.
+    """
 
     expected: str
+    forms: ClassVar[dict[str, Kind | None]] = {}
 
     @abstractmethod
     def read(self, node: Node, report: Report) -> Any:

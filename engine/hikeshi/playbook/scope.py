@@ -65,6 +65,7 @@ class Viewpoint:
 
     `own_item`: it is asked for each item of its step's loop. `own_when`: it is asked only if its step's `when` holds.
     `inside`: it is asked after the steps inside of its step. `after_all`: it is asked when the playbook has ended.
+    `before_all`: it is asked before the run begins, when there are only inputs.
     """
 
     spot: Spot | None = None
@@ -73,6 +74,7 @@ class Viewpoint:
     inside: bool = False
     after_itself: bool = False
     after_all: bool = False
+    before_all: bool = False
     extra: tuple[str, ...] = ()
 
     @property

@@ -1,4 +1,4 @@
-"""hikeshi.yaml: which connectors a project has and which of them serve which capability."""
+"""hikeshi.yaml: which connectors a project has, which of them serve which capability, and who may decide."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hikeshi.project.people import ROLE, Person
+
 __all__ = ["FILE_NAME", "Config", "ProjectError", "load_config"]
 
 FILE_NAME = "hikeshi.yaml"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_KEYS = ("connectors", "bindings", "playbooks")
+_KEYS = ("connectors", "bindings", "playbooks", "people")
+_PERSON_KEYS = ("login", "name", "roles")
+_PERSON_EXAMPLE = "{login: mkobayashi, name: Mei Kobayashi, roles: [soc_lead]}"
 
 
 class ProjectError(Exception):
@@ -32,6 +36,11 @@ class Config:
     connectors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     playbooks: tuple[Path, ...] = ()
+    people: Mapping[str, Person] = field(default_factory=dict)
+
+    def person_of(self, login: str) -> Person | None:
+        """Return who has a login, or None if nobody has."""
+        return next((person for person in self.people.values() if person.login == login), None)
 
     @property
     def state_folder(self) -> Path:
@@ -62,9 +71,10 @@ def load_config(folder: Path) -> Config:
     connectors = _connectors(document.get("connectors"), problems)
     bindings = _bindings(document.get("bindings"), connectors, problems)
     playbooks = _folders(document.get("playbooks"), folder, problems)
+    people = _people(document.get("people"), problems)
     if problems.found:
         raise ProjectError(problems.found)
-    return Config(folder, connectors, bindings, playbooks)
+    return Config(folder, connectors, bindings, playbooks, people)
 
 
 class _Problems:
@@ -76,7 +86,10 @@ class _Problems:
         self.found: list[str] = []
 
     def add(self, where: tuple[Any, ...], text: str) -> None:
-        line, column = self._lines.get(where, (1, 1))
+        keys = tuple(map(str, where))  # as they are written
+        while keys and keys not in self._lines:
+            keys = keys[:-1]
+        line, column = self._lines.get(keys, (1, 1))
         self.found.append(f"{self._path}:{line}:{column}: {text}")
 
     def unknown(self, key: Any, known: tuple[str, ...], above: tuple[Any, ...] = ()) -> None:
@@ -131,6 +144,46 @@ def _folders(raw: Any, folder: Path, problems: _Problems) -> tuple[Path, ...]:
         problems.add(("playbooks",), "'playbooks' is a folder, or a list of folders, beside hikeshi.yaml")
         return ()
     return tuple(folder / name for name in names)
+
+
+def _people(raw: Any, problems: _Problems) -> dict[str, Person]:
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        problems.add(("people",), f"'people' is a map from the ID of a person to {_PERSON_EXAMPLE}")
+        return {}
+    read = {id_: _person(id_, settings, problems) for id_, settings in raw.items()}
+    found = {id_: person for id_, person in read.items() if person is not None}
+    owners = {id_: id_ for id_ in found}  # of each name under which somebody may come
+    for id_, person in found.items():
+        owner = owners.setdefault(person.login, id_)
+        if owner != id_:
+            text = f"the login {person.login!r} of {id_!r} means {owner!r} already; nobody could tell them apart"
+            problems.add(("people", id_, "login"), text)
+    return found
+
+
+def _person(id_: Any, settings: Any, problems: _Problems) -> Person | None:
+    where = ("people", id_)
+    if not isinstance(id_, str) or not _NAME.fullmatch(id_):
+        problems.add(where, f"{id_!r} cannot be the ID of a person; use a-z, 0-9, '_' and '-'")
+        return None
+    given = {} if settings is None else settings
+    if not isinstance(given, dict):
+        problems.add(where, f"{id_!r} needs a map, such as {_PERSON_EXAMPLE}")
+        return None
+    for key in given:
+        problems.unknown(key, _PERSON_KEYS, where)
+    texts = {key: given.get(key, id_) for key in ("login", "name")}
+    for key, value in texts.items():
+        if not isinstance(value, str) or not value.strip():
+            problems.add((*where, key), f"{key!r} of {id_!r} is text, and this is {value!r}")
+    roles = given.get("roles", [])
+    if not isinstance(roles, list) or not all(isinstance(role, str) and _NAME.fullmatch(role) for role in roles):
+        rule = f"a list of names of a-z, 0-9, '_' and '-', such as [soc_lead]; playbooks put {ROLE!r} before them"
+        problems.add((*where, "roles"), f"'roles' of {id_!r} is {rule}")
+        return None
+    return Person(id_, str(texts["login"]), str(texts["name"]), tuple(roles))
 
 
 def _read(path: Path) -> tuple[Any, dict[tuple[Any, ...], tuple[int, int]]]:

@@ -9,6 +9,7 @@ from typing import Any
 from hikeshi.connector import Connector
 from hikeshi.connector.door import Door, through
 from hikeshi.connector.errors import Applied, ConnectorError, Timeout
+from hikeshi.journal import JournalError
 from hikeshi.secrets import SecretUnavailable
 
 __all__ = ["call"]
@@ -23,7 +24,7 @@ async def call(
         with through(door):
             async with asyncio.timeout(timeout_s):
                 return await getattr(connector, verb)(**arguments)
-    except ConnectorError:
+    except (ConnectorError, JournalError):  # the latter: this process may not send any more
         raise
     except SecretUnavailable as exc:
         if not door.sent:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hikeshi.capabilities import ActionSpec, Recovery, build_spec
 from hikeshi.connector import Connector
@@ -19,12 +20,17 @@ from hikeshi.connector.errors import Applied, Conflict, ConnectorError, Invalid,
 from hikeshi.core import StartAction
 from hikeshi.core import events as ev
 from hikeshi.core.events import ErrorRecord, Event
+from hikeshi.core.evolve_people import target_key
+from hikeshi.journal import JournalError
 from hikeshi.runtime.call import call
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
 from hikeshi.runtime.reads import read_one
 from hikeshi.runtime.targets import Target, action_key, targets_of
 from hikeshi.secrets import Redactor, SecretUnavailable
+
+if TYPE_CHECKING:
+    from hikeshi.runtime.ledger import Ledger
 
 __all__ = ["ChangeCall"]
 
@@ -45,6 +51,7 @@ class _Fate:
     prior: Any = None
     state: Any = None
     outcome: str = ""  # done, already, failed, unknown
+    shares: bool = False  # another hold keeps it so already
     error: ConnectorError | None = None
 
     @property
@@ -63,6 +70,8 @@ class ChangeCall:
     connector: Connector
     clock: Clock
     redactor: Redactor
+    ledger: Ledger | None = None
+    check: Callable[[], None] | None = None  # raises unless this process may still send
     fates: list[_Fate] = field(default_factory=list)
 
     async def make(self, record: Record) -> list[Event]:
@@ -71,11 +80,32 @@ class ChangeCall:
         intent = self.command.intent
         if intent is not None:
             return await self._recover(record)
+        not_shown = self._not_shown()
+        if not_shown is not None:
+            return [not_shown]
         await self._read_prior()
         if any(fate.open for fate in self.fates):
             await record(self._intents())
             await self._send_and_see()
         return self._ending()
+
+    def _not_shown(self) -> Event | None:
+        """Return what an approval did not show people, so that it allows nothing of it yet."""
+        for approval, allowed in self.command.approvals:
+            missing = [
+                {
+                    "action": self.spec.name,
+                    "connector": self.connector.name,
+                    "target": fate.target.identity,
+                    "label": fate.target.label,
+                    "path": self.command.path,
+                }
+                for fate in self.fates
+                if target_key(self.spec.name, fate.target.identity) not in allowed
+            ]
+            if missing:
+                return ev.TargetsNotShown(self.command.path, self.command.attempt, approval, missing)
+        return None
 
     async def read_back(self) -> Any:
         """Return the present state as plain data, or null if it cannot be read back at all. Raises ConnectorError."""
@@ -155,9 +185,16 @@ class ChangeCall:
         key = self._key(sent)
         targets = [fate.target.to_json() for fate in sent]
         intended = ev.ActionIntended(path, self.command.attempt, self.spec.name, name, key, targets, prior, repeated)
-        return [intended, *(self._hold(fate) for fate in sent)]
+        return [intended, *(self._hold(fate, _plain(fate.prior)) for fate in sent if self._holds)]
 
-    def _hold(self, fate: _Fate) -> Event:
+    @property
+    def _holds(self) -> bool:
+        """Say whether this change opens holds: an inverse closes one, and `undo: none` wants none."""
+        return self.command.releases is None
+
+    def _hold(self, fate: _Fate, prior: Any) -> Event:
+        kept = self.command.keeps
+        hold_s = None if kept else self.command.hold_s
         return ev.HoldOpened(
             self.command.path,
             hold=self._hold_id(fate),
@@ -165,9 +202,23 @@ class ChangeCall:
             instance=self.connector.name,
             target=fate.target.identity,
             label=fate.target.label,
-            prior=_plain(fate.prior),
-            undo=self._undo(fate),
+            prior=prior,
+            undo=None if kept else self._undo(fate),
+            expires_at=None if hold_s is None else self.clock.now() + timedelta(seconds=hold_s),
         )
+
+    def _shared(self) -> list[Event]:
+        """Return a hold for each target that another hold keeps as this change wants it: both have to end."""
+        if self.ledger is None or not self._holds or self.command.keeps:
+            return []
+        events: list[Event] = []
+        for fate in self.fates:
+            if fate.outcome == "already":
+                other = self.ledger.active_on(self.spec.name, fate.target.identity)
+                if other is not None and other.hold != self._hold_id(fate):
+                    fate.shares = True
+                    events.append(self._hold(fate, other.prior))
+        return events
 
     def _undo(self, fate: _Fate) -> Any:
         """Return the inverse call as plain data, or null if there is none."""
@@ -188,8 +239,11 @@ class ChangeCall:
     async def _send_and_see(self) -> None:
         sent = [fate for fate in self.fates if fate.open]
         door = Door(mode="live", effect=self.spec.effect, action=self.spec.name, intended=True, key=self._key(sent))
+        door.check = self.check
         try:
             await self._send_then_see(sent, door)
+        except JournalError:
+            raise  # this process may not go on; whoever does reads back what became of it
         except Exception as exc:  # noqa: BLE001 - whatever it is, it must not turn a sent change into a failed one
             text = f"{self.spec.name}: a defect after the change was intended: {type(exc).__name__}"
             _close(sent, "unknown" if door.sent else "failed", ConnectorError(text))
@@ -283,7 +337,7 @@ class ChangeCall:
     def _ending(self) -> list[Event]:
         """Return the events that say what became of each target, and of the attempt as a whole."""
         path, attempt = self.command.path, self.command.attempt
-        events: list[Event] = [self._settled(fate) for fate in self.fates]
+        events: list[Event] = [*self._shared(), *(self._settled(fate) for fate in self.fates)]
         unknown = [fate for fate in self.fates if fate.outcome == "unknown"]
         failed = [fate for fate in self.fates if fate.outcome == "failed"]
         if unknown:
@@ -294,12 +348,15 @@ class ChangeCall:
             states = [_plain(fate.state) for fate in self.fates]
             output = self.redactor.data(states if self.spec.batched else states[0] if states else None)
             already = all(fate.outcome == "already" for fate in self.fates)
+            if self.command.releases is not None:
+                events.append(ev.HoldReleased(path, self.command.releases))
             events.append(ev.ActionSucceeded(path, attempt, output, already))
         return events
 
     def _settled(self, fate: _Fate) -> Event:
         error = None if fate.error is None else error_record(fate.error, self.redactor)
-        hold = None if fate.outcome == "already" else self._hold_id(fate)
+        opened = self._holds and (fate.outcome != "already" or fate.shares)
+        hold = self._hold_id(fate) if opened else None
         return ev.TargetSettled(self.command.path, fate.target.identity, fate.outcome, error, hold)  # type: ignore[arg-type]
 
     def _summary(self, fates: list[_Fate], kind: str | None, applied: Any) -> ErrorRecord:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from dataclasses import field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from hikeshi.core import (
+    AwaitSignal,
+    FindHolds,
+    PlanCovered,
     RunState,
     StartAction,
+    TakeKey,
     WaitUntil,
     decide,
     decode_event,
@@ -24,51 +30,47 @@ from hikeshi.core import (
 from hikeshi.core import events as ev
 from hikeshi.core.commands import Command
 from hikeshi.core.events import Event
-from hikeshi.journal import Journal, JournalError, decode_record, encode_record
+from hikeshi.journal import (
+    Journal,
+    JournalError,
+    JournalLocked,
+    JournalUnavailable,
+    LeaseOver,
+    Message,
+    ProjectionFailed,
+    SequenceConflict,
+    decode_record,
+    encode_record,
+)
 from hikeshi.quick_dataclass import dataclass
 from hikeshi.runtime.clock import Clock
-from hikeshi.runtime.errors import RunHalted
+from hikeshi.runtime.errors import RunCancelled, RunHalted
 from hikeshi.runtime.gate import Gate
+from hikeshi.runtime.masking import without_secrets
 from hikeshi.secrets import Redactor
+
+if TYPE_CHECKING:
+    from hikeshi.runtime.errands import Errands
 
 __all__ = ["Driver", "Watcher"]
 
 Watcher = Callable[[Event, RunState], None]
 
-
-# What the engine wrote itself and reads back; everything else in an event may have come from outside.
-_OWN = frozenset(
-    {"playbook", "sources", "digests", "mode", "routes", "engine", "owner", "action", "effect", "connector", "instance"}
-    | {"at", "key", "hold", "target", "outcome", "status", "due_at", "failures"}
-)
-_OWN_INSIDE = {
-    "error": ("kind", "applied"),
-    "prior": ("target",),
-    "targets": ("identity",),
-    "undo": ("action",),
-}
-
-
-def _without_secrets(redactor: Redactor, name: str, value: Any) -> Any:
-    """Return a field of an event with secrets masked, such that it can still be read back."""
-    if name in _OWN:
-        return redactor.names(value)
-    if isinstance(value, list) and name in _OWN_INSIDE:
-        return [_without_secrets(redactor, name, entry) for entry in value]
-    if isinstance(value, dict) and name in _OWN_INSIDE:
-        own = _OWN_INSIDE[name]
-        return {key: redactor.names(item) if key in own else redactor.data(item) for key, item in value.items()}
-    return redactor.data(value)
+_TRY_AGAIN_S = 1.0
+_PASSIVE = (WaitUntil, AwaitSignal, TakeKey)
+_ENDS_WAITS = (ev.VoteCast, ev.FormAnswered, ev.CancelRequested, ev.TimerFired)  # the waits of others, that is
 
 
 @dataclass(slots=True)
 class _Delivery:
-    """Events that an action under way hands in."""
+    """Events that an action under way hands in, or messages from outside."""
 
-    events: Sequence[Event]
+    events: Sequence[Event] = ()
     stored: asyncio.Future[None] | None = None  # somebody waits until they are durable
     ended: str | None = None  # the command at this path is answered by them
     failure: BaseException | None = None
+    messages: Sequence[Message] = ()
+    key: TakeKey | None = None
 
     def tell(self, failure: BaseException | None) -> None:
         if self.stored is None or self.stored.done():
@@ -79,8 +81,23 @@ class _Delivery:
             self.stored.set_exception(failure)
 
 
+@dataclass(slots=True)
+class _Batch:
+    """What is going to be appended together."""
+
+    records: list[bytes] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+    ends_waits: bool = False
+
+
 class Driver:
-    """Drives one run in this process."""
+    """Drives one run in this process.
+
+    `errands` does what a run needs of the rest of the project: messages, signals, holds, looking ahead; without it a
+    run that needs them waits for ever. With `park_after_s` a run is given up in good order when nothing is going to
+    happen for so long; 0 gives it up only when it waits for people alone. For `patience_s` a journal that cannot be
+    written is tried again; nothing starts meanwhile, and `trouble` is told why.
+    """
 
     def __init__(
         self,
@@ -90,6 +107,11 @@ class Driver:
         clock: Clock,
         redactor: Redactor,
         watchers: Iterable[Watcher] = (),
+        *,
+        errands: Errands | None = None,
+        park_after_s: float | None = None,
+        patience_s: float = 0.0,
+        trouble: Callable[[str], None] | None = None,
     ) -> None:
         self.state = state
         self.gate = gate
@@ -97,33 +119,68 @@ class Driver:
         self._clock = clock
         self._redactor = redactor
         self._watchers = tuple(watchers)
+        self._errands = errands
+        self._park_after_s = park_after_s
+        self._patience_s = patience_s
+        self._trouble = trouble
         self._arrived: asyncio.Queue[_Delivery] = asyncio.Queue()
         self._under_way: dict[str, tuple[Command, asyncio.Task[None]]] = {}
+        self._acting = 0  # commands under way that go on by themselves
+        self._last_message = 0
 
     async def drive(self, first: Sequence[Event] = ()) -> None:
-        """Go on until the run is over, or only people can bring it on.
+        """Go on until the run is over, only people can bring it on, or nothing happens for as long as it may take.
 
         Raises RunHalted if the journal cannot be written; actions under way are waited for first.
         """
         try:
             await self._store(first)
             self.state.take_fresh()
+            if self._errands is not None:
+                self._errands.subscribe(self.state.run, self._receive, self._stop_for)
+                await self._drain()
+            self.state.take_fresh()
             self._perform(outstanding(self.state))
             while self._under_way:
+                if self._may_park() and await self._park():
+                    return
                 await self._store_arrivals()
                 self._perform(self.state.take_fresh())
+            await self._give_up_in_order()
         except JournalError as exc:
             await self._wind_down()
             raise RunHalted(f"run {self.state.run} stops here: {exc}") from exc
         except BaseException:
             await self._cancel_all()
             raise
+        finally:
+            if self._errands is not None:
+                self._errands.unsubscribe(self.state.run)
+
+    async def leave(self, first: Sequence[Event]) -> None:
+        """Begin a run and leave it to whoever works for the project. Raises RunHalted if it can't be stored."""
+        try:
+            await self._store([*first, ev.RunParked("", self._clock.now())])
+        except JournalError as exc:
+            raise RunHalted(f"run {self.state.run} was not begun: {exc}") from exc
+
+    async def store(self, events: Sequence[Event]) -> None:
+        """Store what somebody found out about a run that is over. Raises RunHalted."""
+        try:
+            await self._store(events)
+        except JournalError as exc:
+            raise RunHalted(f"run {self.state.run}: this could not be stored: {exc}") from exc
 
     async def record(self, events: Sequence[Event]) -> None:
-        """Store events of an action under way; return when they are durable. Raises JournalError if they are not."""
+        """Store events of an action under way; return when they are durable.
+
+        Raises JournalError if they are not, RunCancelled if they intend a change and the run was cancelled before.
+        """
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrived.put_nowait(_Delivery(events, stored))
         await stored
+
+    # --- storing ----------------------------------------------------------------------------------------------
 
     async def _store_arrivals(self) -> None:
         deliveries = [await self._arrived.get()]
@@ -133,31 +190,94 @@ class Driver:
             for delivery in deliveries:
                 if delivery.failure is not None:
                     raise delivery.failure
-            await self._store([event for delivery in deliveries for event in delivery.events])
+            deliveries = [each for each in deliveries if not self._refuse_cancelled(each)]
+            await self._store_deliveries(deliveries)
         except BaseException as exc:
             for delivery in deliveries:
                 delivery.tell(exc)
             raise
         for delivery in deliveries:
             delivery.tell(None)
-            if delivery.ended is not None:
-                del self._under_way[delivery.ended]
 
-    async def _store(self, events: Sequence[Event]) -> None:
+    def _refuse_cancelled(self, delivery: _Delivery) -> bool:
+        """Keep a change from starting whose run was cancelled between its request and its intent."""
+        if self.state.cancelling is None or not any(isinstance(each, ev.ActionIntended) for each in delivery.events):
+            return False
+        node = self.state.nodes[delivery.events[0].path]
+        if node.intent is not None or not self.state.is_cancelled(node):
+            return False
+        delivery.tell(RunCancelled(f"{node.path}: the run was cancelled before this change was sent"))
+        return True
+
+    async def _store_deliveries(self, deliveries: Sequence[_Delivery]) -> None:
+        if any(isinstance(event, ev.TimerFired) for each in deliveries for event in each.events):
+            await self._drain()  # who answered in time was in time, even if the timer is quicker
+        for delivery in deliveries:
+            if delivery.ended is not None:
+                self._ended(delivery.ended)
+        messages = [message for each in deliveries for message in each.messages]
+        if messages:
+            await self._store([], messages)
+        events = [event for each in deliveries for event in each.events if self._still_fits(each, event)]
+        if events:
+            await self._store(events)
+        for delivery in deliveries:
+            if delivery.key is not None:
+                await self._take_key(delivery.key)
+
+    def _still_fits(self, delivery: _Delivery, event: Event) -> bool:
+        """Say whether an event belongs to a command that is still owed: what ends waits may have come before it."""
+        return delivery.ended is None or delivery.ended in self.state.owed or event.path != delivery.ended
+
+    def _ended(self, path: str) -> None:
+        found = self._under_way.pop(path, None)
+        if found is not None and not isinstance(found[0], _PASSIVE):
+            self._acting -= 1
+
+    async def _store(self, events: Sequence[Event], messages: Sequence[Message] = ()) -> None:
         """Fold these events and every decision that follows from them, and store them all in one append.
 
         The state runs ahead of the journal for the time of the append. If that fails, the state is given up: nobody
         acts on it any more, and the run goes on later from what is stored.
         """
         expected = self.state.seq + 1
-        batch: list[bytes] = []
+        batch = _Batch()
         self._fold(events, batch)
+        for message in messages:
+            await self._fold_message(message, batch)
         while decisions := decide(self.state):
             self._fold(decisions, batch, decided=True)
-        if batch:
-            await self._journal.append(self.state.run, expected, batch)
+        if batch.records:
+            await self._append(expected, batch)
+        if batch.ends_waits:
+            self._drop_answered()
 
-    def _fold(self, events: Sequence[Event], batch: list[bytes], *, decided: bool = False) -> None:
+    async def _append(self, expected: int, batch: _Batch) -> None:
+        begun = self._clock.now()
+        while True:
+            try:
+                if batch.taken:
+                    await self._journal.append(self.state.run, expected, batch.records, takes=batch.taken)
+                else:
+                    await self._journal.append(self.state.run, expected, batch.records)
+                return
+            except (JournalUnavailable, JournalLocked) as exc:
+                if isinstance(exc, LeaseOver) or self._clock.now() - begun >= timedelta(seconds=self._patience_s):
+                    raise
+                if self._trouble is not None:
+                    self._trouble(f"run {self.state.run} waits, and starts nothing: {exc}")
+                await self._clock.sleep(_TRY_AGAIN_S)
+            except SequenceConflict:
+                if not self._is_stored(expected, batch.records):
+                    raise
+                return
+
+    def _is_stored(self, expected: int, records: Sequence[bytes]) -> bool:
+        """Say whether an append that seemed to fail has happened after all."""
+        stored = [record.encoded for record in self._journal.read(self.state.run, after=expected - 1)]
+        return stored == list(records)
+
+    def _fold(self, events: Sequence[Event], batch: _Batch, *, decided: bool = False) -> None:
         for event in events:
             try:
                 encoded = self._encode(event)
@@ -165,13 +285,17 @@ class Driver:
                 if not decided:
                     raise
                 encoded = self._encode(instead_of(event, str(exc)))
-            batch.append(encoded)
-            # Folded from the bytes that are stored, so that a restart can't come to another state.
-            record = decode_record(encoded)
-            stored = decode_event(record.kind, record.path, record.data)
-            evolve(self.state, stored, record.seq, record.at)
-            for watch in self._watchers:
-                watch(stored, self.state)
+            self._fold_encoded(encoded, batch)
+
+    def _fold_encoded(self, encoded: bytes, batch: _Batch) -> None:
+        batch.records.append(encoded)
+        # Folded from the bytes that are stored, so that a restart can't come to another state.
+        record = decode_record(encoded)
+        stored = decode_event(record.kind, record.path, record.data)
+        evolve(self.state, stored, record.seq, record.at)
+        batch.ends_waits = batch.ends_waits or isinstance(stored, _ENDS_WAITS)
+        for watch in self._watchers:
+            watch(stored, self.state)
 
     def _encode(self, event: Event) -> bytes:
         data = encode_event(event)
@@ -183,35 +307,140 @@ class Driver:
         }
         encoded = encode_record(**common, path=event.path, data=data)
         if self._redactor.holds(encoded.decode()):
-            masked = {name: _without_secrets(self._redactor, name, value) for name, value in data.items()}
+            masked = {name: without_secrets(self._redactor, name, value) for name, value in data.items()}
             encoded = encode_record(**common, path=self._redactor.names(event.path), data=masked)
         return encoded
 
+    # --- what comes from outside ------------------------------------------------------------------------------
+
+    def _receive(self, messages: Sequence[Message]) -> None:
+        """Take messages that have come; called from the event loop of the run."""
+        new = [message for message in messages if message.id > self._last_message]
+        if new:
+            self._last_message = new[-1].id
+            self._arrived.put_nowait(_Delivery(messages=new))
+
+    def _stop_for(self, exc: JournalError) -> None:
+        self._arrived.put_nowait(_Delivery(failure=exc))
+
+    async def _drain(self) -> None:
+        """Take what was sent to the run while nobody drove it."""
+        if self._errands is None:
+            return
+        new = [message for message in self._errands.messages(self.state.run) if message.id > self._last_message]
+        if new:
+            self._last_message = new[-1].id
+            await self._store([], new)
+
+    async def _fold_message(self, message: Message, batch: _Batch) -> None:
+        assert self._errands is not None
+        self._fold(await self._errands.judge(self.state, message, self.gate), batch)
+        batch.taken.append(message.id)
+
+    def _drop_answered(self) -> None:
+        """End the waits that something else has ended."""
+        for path, (command, task) in list(self._under_way.items()):
+            if isinstance(command, _PASSIVE) and self.state.owed.get(path) is not command:
+                task.cancel()
+                del self._under_way[path]
+
+    async def _take_key(self, command: TakeKey) -> None:
+        """Try to take a key: the journal stores the event only if no other run has it."""
+        if self.state.owed.get(command.path) is not command:
+            return
+        encoded = self._encode(ev.KeyAcquired(command.path, command.key))
+        try:
+            await self._journal.append(self.state.run, self.state.seq + 1, [encoded])
+        except ProjectionFailed as exc:
+            holder = getattr(exc.__cause__, "holder", None)
+            if holder is None:
+                raise
+            if command.on_conflict != "queue":
+                await self._store([ev.KeyRefused(command.path, command.key, holder, command.on_conflict == "join")])
+            else:
+                self._perform([command])
+            return
+        self._fold_encoded(encoded, _Batch())
+        await self._store([])
+
+    # --- performing -------------------------------------------------------------------------------------------
+
     def _perform(self, commands: Iterable[Command]) -> None:
         for command in commands:
+            if self.state.owed.get(command.path) is not command:
+                continue  # something that came with it has ended it
             task = asyncio.create_task(self._deliver(command))
             self._under_way[command.path] = (command, task)
+            if not isinstance(command, _PASSIVE):
+                self._acting += 1
 
     async def _deliver(self, command: Command) -> None:
         """Perform a command and hand in how it ended; an error of our own ends the run's task, not just this one."""
         try:
-            delivery = _Delivery(await self._events_of(command), ended=command.path)
-        except JournalError:
-            return  # whoever drives the run has got the same error
+            if isinstance(command, TakeKey):
+                delivery = await self._want_key(command)
+            else:
+                delivery = _Delivery(await self._events_of(command), ended=command.path)
+        except JournalError as exc:
+            self._arrived.put_nowait(_Delivery((), failure=exc))
+            return
         except BaseException as exc:
+            if isinstance(exc, asyncio.CancelledError) and isinstance(command, _PASSIVE):
+                raise  # the wait was ended by the run's own task
             # Handed to the run's own task, which raises it: without it that would wait for ever.
             self._arrived.put_nowait(_Delivery((), failure=exc))
             raise
         self._arrived.put_nowait(delivery)
 
+    async def _want_key(self, command: TakeKey) -> _Delivery:
+        if self._errands is None:
+            await self._clock.sleep(_TRY_AGAIN_S)
+        else:
+            await self._errands.until_free(self.state.run, command)
+        return _Delivery(ended=command.path, key=command)
+
     async def _events_of(self, command: Command) -> Sequence[Event]:
         match command:
             case StartAction():
+                if command.intent is None and self.state.is_cancelled(self.state.nodes[command.path]):
+                    return [ev.StepCancelled(command.path)]
                 return await self.gate.perform(command, self.record)
             case WaitUntil():
-                wait_s = (command.due_at - self._clock.now()).total_seconds()
-                await self._clock.sleep(max(0.0, wait_s))
+                await self._clock.sleep_until(command.due_at)
                 return [ev.TimerFired(command.path)]
+            case AwaitSignal() | FindHolds() | PlanCovered():
+                if self._errands is None:
+                    await asyncio.get_running_loop().create_future()  # for ever: there is nobody to do it
+                assert self._errands is not None
+                return await self._errands.perform(command, self.state)
+            case TakeKey():
+                raise AssertionError("a key is taken by the run's own task")
+
+    # --- ending -----------------------------------------------------------------------------------------------
+
+    def _may_park(self) -> bool:
+        """Say whether nothing goes on by itself for a while."""
+        if not self._park_after_s or self._acting or not self._arrived.empty():
+            return False
+        soon = self._clock.now() + timedelta(seconds=self._park_after_s)
+        return all(getattr(command, "due_at", soon) >= soon for command in self.state.owed.values())
+
+    async def _park(self) -> bool:
+        """Leave the run to whoever goes on with it when its time comes. Says whether it was left."""
+        due = [command.due_at for command in self.state.owed.values() if isinstance(command, WaitUntil | AwaitSignal)]
+        waits = [command for command in self.state.owed.values() if isinstance(command, AwaitSignal)]
+        queued = any(isinstance(command, TakeKey) for command in self.state.owed.values())
+        await self._cancel_all()
+        self._under_way.clear()
+        await self._store(
+            [ev.RunParked("", min(due, default=None), [[wait.name, wait.after] for wait in waits], queued)]
+        )
+        return True
+
+    async def _give_up_in_order(self) -> None:
+        """Say that nobody drives the run any more, if it is not over."""
+        if self._park_after_s is not None and self.state.finished is None and self.state.mode == "live":
+            await self._park()
 
     async def _wind_down(self) -> None:
         """Let actions under way come to their end. What they hand in can't be stored; recovery reads it back."""

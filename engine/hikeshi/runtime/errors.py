@@ -8,11 +8,15 @@ from hikeshi.connector.errors import Ambiguous, ConnectorError
 from hikeshi.core.events import ErrorRecord
 from hikeshi.secrets import Redactor, SecretUnavailable
 
-__all__ = ["RunHalted", "error_record"]
+__all__ = ["RunCancelled", "RunHalted", "error_record"]
 
 
 class RunHalted(Exception):
     """A run cannot go on, for the journal cannot be written. Nothing is lost: it goes on later from what is stored."""
+
+
+class RunCancelled(Exception):
+    """A change was about to be recorded as intended when its run was cancelled: nothing was sent."""
 
 
 def error_record(exc: Exception, redactor: Redactor) -> ErrorRecord:

@@ -22,7 +22,7 @@ from hikeshi.playbook.unknown import find_unknown
 from hikeshi.runtime.arguments import owner_of, typed_arguments, unknown_arguments
 from hikeshi.runtime.call import call
 from hikeshi.runtime.clock import Clock
-from hikeshi.runtime.errors import error_record
+from hikeshi.runtime.errors import RunCancelled, error_record
 from hikeshi.runtime.instances import Instances
 from hikeshi.runtime.planning import Altered, plan_call, plan_unknown, unknown_output
 from hikeshi.runtime.reads import read
@@ -30,7 +30,9 @@ from hikeshi.runtime.targets import action_key
 from hikeshi.secrets import Redactor, SecretUnavailable
 
 if TYPE_CHECKING:
+    from hikeshi.runtime.carry import Carry
     from hikeshi.runtime.change import ChangeCall
+    from hikeshi.runtime.ledger import Ledger
 
 __all__ = ["Gate", "Recorder"]
 
@@ -48,17 +50,24 @@ class Gate:
     redactor: Redactor
     clock: Clock
     altered: Altered = field(default_factory=Altered)
+    ledger: Ledger | None = None
+    check: Callable[[], None] | None = None  # raises unless this process may still send
+    carry: Carry | None = None
 
     async def perform(self, command: StartAction, record: Recorder) -> list[Event]:
         """Carry out one attempt and return the events that say how it ended; `record` stores what comes before that.
 
         Raises only what is our own fault, or that the journal cannot be written.
         """
+        if self.carry is not None and command.intent is None and (carried := self.carry.answer(command)) is not None:
+            return carried
         spec = self.catalogue.spec(command.action)
         try:
             return await self._perform(spec, command, record)
         except (ConnectorError, ConnectorNotUsable, SecretUnavailable) as exc:
             return [ev.ActionFailed(command.path, command.attempt, error_record(exc, self.redactor))]
+        except RunCancelled:
+            return [ev.StepCancelled(command.path)]
         except JournalError:
             raise
         except Exception as exc:  # noqa: BLE001 - a connector's own defect ends the step, not the run
@@ -77,6 +86,11 @@ class Gate:
             return [await plan_call(spec, command, typed, self.instances.get(names[0]), self.altered)]
         if spec.effect is Effect.NOTIFY:
             return await self._notify(spec, command, typed, names[0])
+        if command.releases is not None and command.intent is None and self.ledger is not None:
+            other = self.ledger.keeper_besides(command.releases)
+            if other is not None:
+                released = ev.HoldReleased(command.path, command.releases, "passed_on", other)
+                return [released, ev.ActionSucceeded(command.path, command.attempt, None, already=True)]
         return await self._change(spec, command, typed, names[0]).make(record)
 
     async def read_back(self, command: StartAction) -> Any:
@@ -88,7 +102,8 @@ class Gate:
     def _change(self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str) -> ChangeCall:
         from hikeshi.runtime.change import ChangeCall  # a run begins with reads, and need not wait for it
 
-        return ChangeCall(self.run, spec, command, typed, self.instances.get(name), self.clock, self.redactor)
+        connector = self.instances.get(name)
+        return ChangeCall(self.run, spec, command, typed, connector, self.clock, self.redactor, self.ledger, self.check)
 
     def _where(self, spec: ActionSpec, typed: dict[str, Any], command: StartAction) -> tuple[str, ...]:
         owner = owner_of(spec, typed)
@@ -112,7 +127,7 @@ class Gate:
     async def _notify(self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str) -> list[Event]:
         """Tell people. The stored request is the intent; after a crash this is repeated: told twice beats not told."""
         key = action_key(self.run, command.path, spec.name)
-        door = Door(mode="live", effect=spec.effect, action=spec.name, intended=True, key=key)
+        door = Door(mode="live", effect=spec.effect, action=spec.name, intended=True, key=key, check=self.check)
         value = await call(self.instances.get(name), spec.verb, typed, door, command.timeout_s)
         plain = self._plain(spec, value, door)
         repeated = command.possibly_repeated

@@ -1,13 +1,18 @@
-"""Virtual time for tests: waiting costs nothing, and hours pass when nobody has anything else to do."""
+"""Virtual time for tests: waiting costs nothing, and hours pass when nobody has anything else to do.
+
+`FakeClock` works in any event loop, for one test. `VirtualClock` is the time of a whole simulated world, in which
+processes come and go: see `hikeshi.testing.virtual_loop`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import itertools
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["FakeClock"]
+__all__ = ["START", "FakeClock", "VirtualClock"]
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -20,6 +25,7 @@ class FakeClock:
     """
 
     def __init__(self, start: datetime = START) -> None:
+        self._start = start
         self._now = start
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
@@ -28,6 +34,10 @@ class FakeClock:
     def now(self) -> datetime:
         """Return the present virtual time, aware, in UTC."""
         return self._now
+
+    def boot_s(self) -> float:
+        """Return the seconds since the clock was made, which stands for the start of the machine."""
+        return (self._now - self._start).total_seconds()
 
     async def sleep(self, seconds: float) -> None:
         """Wait this long in virtual time."""
@@ -40,12 +50,18 @@ class FakeClock:
             loop.call_soon(self._look, loop)
         await awake
 
+    async def sleep_until(self, at: datetime) -> None:
+        """Wait until this virtual time."""
+        await self.sleep((at - self._now).total_seconds())
+
     def advance(self, seconds: float) -> None:
         """Let time pass by hand. Wakes nobody: sleepers wake when the event loop is idle."""
         self._now += timedelta(seconds=seconds)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Move on if nothing else can run now, else look again after it has."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)  # cancelled; a clock with no other must not keep those of others waiting
         if not getattr(loop, "_ready", ()):  # asyncio tells nobody in public whether it is idle
             self._wake_first()
         if self._sleepers:
@@ -60,3 +76,107 @@ class FakeClock:
                 self._now = max(self._now, due_at)
                 awake.set_result(None)
                 return
+
+
+class VirtualClock:
+    """The time of a simulated world, and what is going to happen there outside of any process.
+
+    `real_s` is what truly passed since the world began. A process sees less: `now()` may be wrong by `wall_error_s`,
+    `boot_s()` counts from the last start of the machine, and the timers of event loops stand still while it sleeps.
+    `happenings` counts what changes the world; who changes it adds to it, so that others need not look in vain.
+    """
+
+    def __init__(self, start: datetime = START) -> None:
+        self.real_s = 0.0
+        self.wall_error_s = 0.0
+        self.slept_s = 0.0
+        self._start = start
+        self._booted_at_s = 0.0
+        self.happenings = 0
+        self._sleepers: list[asyncio.Future[None]] = []
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> datetime:
+        """Return what the wall clock shows, aware, in UTC."""
+        return self._start + timedelta(seconds=self.real_s + self.wall_error_s)
+
+    def boot_s(self) -> float:
+        """Return the seconds since the machine started, those in which it slept included."""
+        return self.real_s - self._booted_at_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait this long in the running event loop."""
+        await asyncio.sleep(max(0.0, seconds))
+
+    async def sleep_until(self, at: datetime) -> None:
+        """Wait until the wall clock shows this time, or as long as it would have taken when this was called."""
+        wanted_s = (at - self.now()).total_seconds()
+        began_s = self.boot_s()
+        while True:
+            left_s = min((at - self.now()).total_seconds(), wanted_s - (self.boot_s() - began_s))
+            if left_s <= 0:
+                return
+            await self._sleep_undisturbed(left_s)
+
+    async def _sleep_undisturbed(self, seconds: float) -> None:
+        """Wait this long, or until a clock is no longer what it was."""
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(seconds, _end, over)
+        self._sleepers.append(over)
+        try:
+            await over
+        finally:
+            timer.cancel()
+            self._sleepers.remove(over)
+
+    def _disturb(self) -> None:
+        for over in self._sleepers:
+            _end(over)
+
+    @property
+    def awake_s(self) -> float:
+        """Return the seconds that the timers of event loops have counted."""
+        return self.real_s - self.slept_s
+
+    def at(self, real_s: float, happens: Callable[[], None]) -> None:
+        """Let something happen in the world at this time, whether a process lives then or not."""
+        heapq.heappush(self._agenda, (max(real_s, self.real_s), next(self._order), happens))
+
+    def after(self, seconds: float, happens: Callable[[], None]) -> None:
+        """Let something happen in the world after this time."""
+        self.at(self.real_s + seconds, happens)
+
+    def next_at(self) -> float | None:
+        """Return when the next thing happens in the world, or None if nothing is going to."""
+        return self._agenda[0][0] if self._agenda else None
+
+    def pass_until(self, real_s: float) -> None:
+        """Let time pass, and everything happen that happens until then."""
+        while self._agenda and self._agenda[0][0] <= real_s:
+            at_s, _, happens = heapq.heappop(self._agenda)
+            self.real_s = max(self.real_s, at_s)
+            self.happenings += 1
+            happens()
+        self.real_s = max(self.real_s, real_s)
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock forwards or backwards. No time passes."""
+        self.wall_error_s += seconds
+        self._disturb()
+
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep: time passes for the world, and not for the timers of event loops."""
+        self.slept_s += seconds
+        self.pass_until(self.real_s + seconds)
+        self._disturb()
+
+    def reboot(self) -> None:
+        """Let the machine start anew: `boot_s` counts from here."""
+        self._booted_at_s = self.real_s
+
+
+def _end(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)

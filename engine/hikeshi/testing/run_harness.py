@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,15 +19,19 @@ from hikeshi.playbook.inputs import accept_inputs
 from hikeshi.playbook.parse import load_playbook
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.driver import Driver, Watcher
+from hikeshi.runtime.errands import Errands
 from hikeshi.runtime.gate import Gate
 from hikeshi.runtime.instances import Instances
-from hikeshi.runtime.projections import HoldsProjection, RunsProjection
+from hikeshi.runtime.mail import MayDecide, nobody_may
+from hikeshi.runtime.projections import standard_projections
 from hikeshi.secrets import Redactor
 from hikeshi.testing.fake_clock import FakeClock
 from hikeshi.testing.fake_connector import FakeWorld, fake_connector
 from hikeshi.testing.memory_journal import MemoryJournal
 
 __all__ = ["Outcome", "RunHarness", "make_program"]
+
+_LOOK_EVERY_S = 30.0  # of virtual time; `RunHarness.tell` looks at once
 
 
 def make_program(text: str, *called: str) -> Program:
@@ -92,12 +97,15 @@ class RunHarness:
 
     world: FakeWorld = field(default_factory=FakeWorld)
     instances: Mapping[str, type[Connector]] = field(default_factory=dict)
-    journal: Journal = field(default_factory=lambda: MemoryJournal([RunsProjection(), HoldsProjection()]))
+    journal: Journal = field(default_factory=lambda: MemoryJournal(standard_projections()))
     clock: Clock = field(default_factory=FakeClock)
     redactor: Redactor = field(default_factory=Redactor)
     bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     watchers: Sequence[Watcher] = ()
     programs: dict[str, Program] = field(default_factory=dict)
+    park_after_s: float | None = None
+    may_decide: MayDecide = nobody_may
+    _errands: Errands | None = None
     _fake: type[Connector] | None = None
     _built: tuple[Any, Catalogue] | None = None
 
@@ -129,6 +137,17 @@ class RunHarness:
         await self._drive(state, mode, [started])
         return self._outcome(state)
 
+    async def tell(self, kind: str, data: Mapping[str, Any], *, sender: str = "mei", run: str = "run-1") -> int:
+        """Send a message to a run: at once if it is being driven, else it is there when somebody goes on with it."""
+        message = await self.journal.post(run, kind, data, sender=sender, at=self.clock.now())
+        if self._errands is not None:
+            self._errands.look_now()
+        return message
+
+    async def signal(self, name: str, data: Mapping[str, Any]) -> int:
+        """Let something happen outside."""
+        return await self.journal.signal(name, data, source="test", at=self.clock.now())
+
     async def plan(self, text: str, *called: str, inputs: Mapping[str, Any] | None = None) -> Outcome:
         """Plan a playbook."""
         return await self.run(text, *called, inputs=inputs, mode="plan", run="plan-1")
@@ -149,6 +168,13 @@ class RunHarness:
         catalogue = self._built[1]
         catalogue.bindings = dict(self.bindings)
         return catalogue
+
+    def questions(self, run: str = "run-1") -> dict[str, Any]:
+        """Return what people are asked now, by path: `{digest, due_at, question, by, shows, not_known, fields}`."""
+        rows = self.journal.query("SELECT * FROM questions WHERE run = ? ORDER BY path", (run,))
+        return {
+            row["path"]: {"digest": row["digest"], "due_at": row["due_at"], **json.loads(row["asked"])} for row in rows
+        }
 
     def fold(self, run: str = "run-1", *, up_to: int | None = None) -> RunState:
         """Return the state of a run, folded from its records or from the first of them."""
@@ -178,10 +204,35 @@ class RunHarness:
         instances = Instances(
             registry, {name: {"product": cls.product} for name, cls in products.items()}, self.redactor
         )
-        gate = Gate(state.run, mode, self.catalogue(), instances, self.redactor, self.clock)
+
+        def gate_for(run: str, as_mode: Literal["live", "plan"]) -> Gate:
+            return Gate(run, as_mode, self.catalogue(), instances, self.redactor, self.clock)
+
+        self._errands = errands = Errands(
+            self.journal,
+            self.clock,
+            self.catalogue(),
+            lambda run: gate_for(run, "plan"),
+            may_decide=self.may_decide,
+            look_every_s=_LOOK_EVERY_S,
+        )
+        gate = gate_for(state.run, mode)
+        gate.ledger = errands.ledger if mode == "live" else None
+        driver = Driver(
+            state,
+            gate,
+            self.journal,
+            self.clock,
+            self.redactor,
+            self.watchers,
+            errands=errands if mode == "live" else None,
+            park_after_s=self.park_after_s,
+        )
         try:
-            await Driver(state, gate, self.journal, self.clock, self.redactor, self.watchers).drive(first)
+            await driver.drive(first)
         finally:
+            errands.close()
+            self._errands = None
             await instances.aclose()
 
     def _classes(self) -> dict[str, type[Connector]]:

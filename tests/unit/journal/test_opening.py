@@ -4,6 +4,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,12 @@ from hikeshi.journal import (
     JournalNewer,
     JournalUnavailable,
     SqliteJournal,
+    verify,
 )
+from hikeshi.journal.chain import genesis_hash, next_hash
+from hikeshi.journal.statements import migrations, run_script
+
+AT = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 Open = Callable[..., SqliteJournal]
 Encode = Callable[..., list[bytes]]
@@ -106,8 +112,45 @@ def test_a_journal_of_a_newer_version_is_refused(path: Path, open_journal: Open,
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(JournalNewer, match="schema 99, this program knows 1"):
+    with pytest.raises(JournalNewer, match="schema 99, this program knows 2"):
         open_journal(read_only=read_only)
+
+
+@pytest.fixture
+def older(path: Path, encoded: Encode) -> Path:
+    """A journal of the first schema with one record."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    run_script(connection, migrations()[0])
+    (record,) = encoded("a", 1)
+    values = ("a", 1, record, next_hash(genesis_hash("a"), record))
+    connection.execute("INSERT INTO records (run, seq, encoded, hash) VALUES (?, ?, ?, ?)", values)
+    connection.execute("INSERT INTO heads SELECT run, seq, hash FROM records")
+    connection.execute(f"PRAGMA application_id = {0x48494B45}")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    return path
+
+
+async def test_a_journal_of_an_older_version_is_brought_up_to_date(
+    older: Path, open_journal: Open, encoded: Encode
+) -> None:
+    """Its records stay, and what came with later versions works."""
+    assert verify(older).records == 1
+    journal = open_journal()
+    number = await journal.post("a", "Noted", {}, sender="x", at=AT)
+    await journal.append("a", 2, encoded("a", 2), takes=[number])
+    assert [record.seq for record in journal.read("a")] == [1, 2]
+    assert verify(older).status == "ok_unanchored_tail"
+
+
+def test_a_journal_of_an_older_version_is_not_read_only(older: Path, open_journal: Open) -> None:
+    """Tables that are not there yet can't be read, and reading creates none; verification needs none."""
+    before = older.read_bytes()
+    with pytest.raises(JournalUnavailable, match="schema 1 of an older version"):
+        open_journal(read_only=True)
+    assert verify(older).status == "ok_unanchored_tail"
+    assert older.read_bytes() == before
 
 
 def test_a_journal_locked_for_long_says_so(path: Path, open_journal: Open) -> None:
@@ -144,6 +187,10 @@ async def test_read_only_reads_and_does_not_write(open_journal: Open, encoded: E
     assert [record.seq for record in reader.read("a")] == [1, 2]
     with pytest.raises(JournalUnavailable, match="read only"):
         await reader.append("a", 3, encoded("a", 3))
+    with pytest.raises(JournalUnavailable, match="read only"):
+        await reader.post("a", "Noted", {}, sender="x", at=AT)
+    with pytest.raises(JournalUnavailable, match="read only"):
+        await reader.signal("s", {}, source="x", at=AT)
     with pytest.raises(JournalUnavailable, match="read only"):
         reader.rebuild()
 

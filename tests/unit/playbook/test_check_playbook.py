@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hikeshi.capabilities import BUILT_IN, Catalogue, Instance
-from hikeshi.playbook import Playbook, Problem, check_bindings, check_playbook, load_playbook, refuse_unsupported
+from hikeshi.playbook import Playbook, Problem, check_bindings, check_playbook, load_playbook
 from hikeshi.playbook.check import CHECKS
 
 LANGUAGE = Path(__file__).resolve().parents[3] / "docs" / "language.md"
@@ -43,7 +43,7 @@ def catalogue() -> Catalogue:
 
 
 def check(text: str, *others: str) -> list[Problem]:
-    return check_playbook(load(text), catalogue(), Playbooks(*others), supported_only=False)
+    return check_playbook(load(text), catalogue(), Playbooks(*others))
 
 
 def codes(text: str, *others: str) -> list[str]:
@@ -80,6 +80,13 @@ CASES: list[tuple[str, str, str]] = [
         HEAD
         + "  - {wait: {action: messaging.post, with: {channel: a, text: b}, until: 'true', every: 1s, at_most: 5s}}",
         HEAD + "  - {wait: {action: edr.list_alerts, until: result | length > 0, every: 1s, at_most: 5s}}",
+    ),
+    (
+        "poll-without-list",
+        "id: p\ntriggers: [{id: t, poll: {action: edr.get_host, every: 1m, with: {name: a}}}]\n"
+        "steps: [{set: {a: '1'}}]",
+        "id: p\ntriggers: [{id: t, poll: {action: edr.find_hosts, every: 1m, with: {name: a}}}]\n"
+        "steps: [{set: {a: '1'}}]",
     ),
     ("missing-argument", HEAD + "  - {action: edr.get_host}", HEAD + FIND),
     (
@@ -124,6 +131,12 @@ CASES: list[tuple[str, str, str]] = [
         HEAD + "  - {action: edr.list_alerts, at: inputs.names}",
     ),
     (
+        "wrong-text",
+        HEAD + "  - {approve: '{{ inputs.names }}', by: [a], within: 1m}",
+        HEAD + "  - {approve: '{{ inputs.names | join }}', by: [a], within: 1m}",
+    ),
+    ("wrong-target", HEAD + FIND + "  - {release: inputs.name}", HEAD + FIND + "  - {release: steps.find}"),
+    (
         "wrong-default",
         "id: p\ninputs: {a: {type: integer, default: x}}\nsteps: [{set: {b: '1'}}]",
         "id: p\ninputs: {a: {type: integer, default: 1}}\nsteps: [{set: {b: '1'}}]",
@@ -135,6 +148,11 @@ CASES: list[tuple[str, str, str]] = [
     ),
     ("hold-without-change", HEAD + FIND[:-2] + ", hold: 1h}", HEAD + FIND + isolate(more=", hold: 1h")),
     (
+        "undo-without-change",
+        HEAD + FIND + isolate(more=", undo: {action: edr.get_host, with: {name: a}}"),
+        HEAD + FIND + isolate(more=", undo: {action: edr.release_host, with: {host: '{{ steps.find }}', reason: x}}"),
+    ),
+    (
         "hold-without-inverse",
         HEAD + "  - {id: who, action: identity.get_user, with: {name: x}}\n"
         "  - {action: identity.revoke_sessions, with: {user: '{{ steps.who }}', reason: x}, hold: 1h}",
@@ -145,6 +163,11 @@ CASES: list[tuple[str, str, str]] = [
         "unknown-cover",
         HEAD + FIND + "  - {approve: Go, by: [a], within: 1m, covers: [ct]}\n" + isolate(),
         HEAD + FIND + "  - {approve: Go, by: [a], within: 1m, covers: [cut]}\n" + isolate(),
+    ),
+    (
+        "approval-deadlock",
+        HEAD + FIND + "  - {approve: Go, by: [a], within: 1m, needs: [cut]}\n" + isolate(more=", needs: [find]"),
+        HEAD + FIND + "  - {approve: Go, by: [a], within: 1m, needs: [find]}\n" + isolate(more=", needs: [find]"),
     ),
     (
         "unknown-playbook",
@@ -194,49 +217,10 @@ def test_every_problem_code_is_explained_in_the_language_page() -> None:
 
 
 def test_every_example_of_the_language_page_passes() -> None:
-    """The documentation shows nothing that a check refuses, but for what this version can't run."""
+    """The documentation shows nothing that a check refuses."""
     for text in re.findall(r"```yaml\n(.*?)```", LANGUAGE.read_text(), re.DOTALL):
         if "id:" in text:
             assert messages(text) == ""
-
-
-def test_what_this_version_cannot_run_is_refused_by_name() -> None:
-    """Each part of the language that nothing executes yet is named, and nothing else is."""
-    first = re.findall(r"```yaml\n(.*?)```", LANGUAGE.read_text(), re.DOTALL)[0]
-
-    refused = refuse_unsupported(load(first))
-
-    assert [problem.message.split("'")[1] for problem in refused] == ["approve", "hold"]
-    assert "this version can't run it yet" in refused[0].message
-    assert refuse_unsupported(load(HEAD + FIND)) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "key"),
-    [
-        ("  - {approve: Go, by: [a], within: 1m}", "approve"),
-        ("  - {ask: Go, by: [a], within: 1m, form: {x: {type: string}}}", "ask"),
-        ("  - {wait: 1m}", "wait"),
-        ("  - {release: inputs.name}", "release"),
-        ("  - {steps: [{set: {a: '1'}}], while: 'false', at_most: 2}", "while"),
-        ("  - {action: a.b, hold: 1h}", "hold"),
-        ("  - {action: a.b, undo: none}", "undo"),
-        ("  - {set: {a: '1'}}\ntimeout: 1h", "timeout"),
-        ("  - {set: {a: '1'}}\nconcurrency: {key: x}", "concurrency"),
-        ("  - {set: {a: '1'}, on_error: [{wait: 1m}]}", "wait"),
-    ],
-)
-def test_each_unsupported_part_is_refused_wherever_it_stands(line: str, key: str) -> None:
-    """Handlers are no hiding place."""
-    assert [problem.message.split("'")[1] for problem in refuse_unsupported(load(HEAD + line))] == [key]
-
-
-def test_a_check_says_what_cannot_be_run_unless_told_not_to() -> None:
-    """The default is what a run needs."""
-    playbook = load(HEAD + "  - {wait: 1m}")
-
-    assert [problem.code for problem in check_playbook(playbook, catalogue(), Playbooks())] == ["unsupported"]
-    assert check_playbook(playbook, catalogue(), Playbooks(), supported_only=False) == []
 
 
 def test_actions_that_nothing_carries_out_are_named() -> None:
@@ -249,6 +233,20 @@ def test_actions_that_nothing_carries_out_are_named() -> None:
 
     assert [problem.code for problem in problems] == ["unbound-action", "unbound-action"]
     assert {problem.position.line for problem in problems} == {5, 3}
+
+
+def test_what_is_to_undo_a_change_needs_a_connector_too() -> None:
+    """A hold that nothing could end is found before anything is held."""
+    known = catalogue()
+    known.instances["falcon"] = Instance("falcon", "crowdstrike", {"edr.isolate_host": None})
+    text = HEAD + FIND + isolate(more=", undo: {action: firewall.unblock_indicators}")
+
+    unbound = [str(problem) for problem in check_bindings(load(text), known, Playbooks())]
+
+    assert len(unbound) == 2
+    assert "edr.get_host" in unbound[0]
+    assert "p.yaml:5:" in unbound[1]
+    assert "firewall.unblock_indicators" in unbound[1]
 
 
 def test_an_instance_may_be_named_instead_of_its_capability() -> None:

@@ -25,7 +25,7 @@ def check(text: str) -> list[str]:
     playbook, problems = load_playbook(text, "p.yaml")
     assert [str(problem) for problem in problems] == []
     assert playbook is not None
-    return [problem.code for problem in check_playbook(playbook, CATALOGUE, NoPlaybooks(), supported_only=False)]
+    return [problem.code for problem in check_playbook(playbook, CATALOGUE, NoPlaybooks())]
 
 
 def steps(*lines: str) -> str:

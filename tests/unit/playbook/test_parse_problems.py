@@ -133,6 +133,12 @@ CASES = [
         steps("{approve: Go?, within: 1m, by: [a]}"),
     ),
     (
+        "wrong-value: a form without fields",
+        steps("{ask: What?, within: 1m, by: [a], form: {}}"),
+        "4:45 wrong-value",
+        steps("{ask: What?, within: 1m, by: [a], form: {x: {type: string}}}"),
+    ),
+    (
         "wrong-value: then",
         steps("{action: a.b, on_error: {steps: [{action: a.b}], then: stop}}"),
         "4:60 wrong-value",

@@ -1,6 +1,6 @@
 """What a run does after its process died, wherever that was."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,8 +12,9 @@ from hikeshi.capabilities.action import change, marks_of
 from hikeshi.connector import Applied, Timeout, Unavailable
 from hikeshi.core import StepStatus
 from hikeshi.core import events as ev
-from hikeshi.journal import JournalUnavailable, Record, decode_record
+from hikeshi.journal import JournalUnavailable, decode_record
 from hikeshi.runtime.errors import RunHalted
+from hikeshi.runtime.projections import standard_projections
 from hikeshi.testing.fake_connector import FakeWorld, Fault, fake_connector
 from hikeshi.testing.memory_journal import MemoryJournal
 from hikeshi.testing.run_harness import RunHarness
@@ -28,16 +29,14 @@ steps:
 FULL = JournalUnavailable("Cannot write: the disk is full", "memory", "Free some space")
 
 
-class DyingJournal:
+class DyingJournal(MemoryJournal):
     """A journal whose process dies at an append that holds a kind of event: just before it is written, or after.
 
     `at` counts appends instead. Nothing is written from then on, until `revive`.
     """
 
     def __init__(self, kind: str = "", *, written: bool = False, at: int = 0) -> None:
-        from hikeshi.runtime.projections import HoldsProjection, RunsProjection
-
-        self.inner = MemoryJournal([RunsProjection(), HoldsProjection()])
+        super().__init__(standard_projections())
         self.kind, self.written, self.at = kind, written, at
         self.dead = False
         self.count = 0
@@ -45,26 +44,17 @@ class DyingJournal:
     def revive(self) -> None:
         self.dead, self.kind, self.at = False, "", 0
 
-    async def append(self, run: str, expected_seq: int, records: Sequence[bytes]) -> None:
+    async def append(self, run: str, expected_seq: int, records: Sequence[bytes], **more: Any) -> None:
         self.count += 1
         kinds = {decode_record(encoded).kind for encoded in records}
         dies = self.kind in kinds or self.count == self.at
         if self.dead or (dies and not self.written):
             self.dead = True
             raise FULL
-        await self.inner.append(run, expected_seq, records)
+        await super().append(run, expected_seq, records, **more)
         if dies:
             self.dead = True
             raise FULL
-
-    def read(self, run: str, *, after: int = 0) -> Iterator[Record]:
-        return self.inner.read(run, after=after)
-
-    def query(self, sql: str, parameters: Any = ()) -> Any:
-        return self.inner.query(sql, parameters)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 def dying(kind: str = "", *, written: bool = False, at: int = 0) -> tuple[RunHarness, DyingJournal]:

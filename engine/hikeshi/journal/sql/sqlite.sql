@@ -29,6 +29,52 @@ SELECT run, seq, hash FROM heads;
 -- check_records: whether the index and the table of records agree
 PRAGMA integrity_check(records);
 
+-- post_message: put a message into a run's inbox
+INSERT INTO inbox (run, kind, sender, at, data) VALUES (?, ?, ?, ?, ?);
+
+-- take_message: the run has taken it into its records
+DELETE FROM inbox WHERE id = ? AND run = ?;
+
+-- messages_of_run: what waits for a run, oldest first
+SELECT id, run, kind, sender, at, data FROM inbox WHERE run = ? AND id > ? ORDER BY id;
+
+-- runs_with_messages: by the oldest message of each
+SELECT run FROM inbox GROUP BY run ORDER BY min(id);
+
+-- store_signal: keep what happened outside
+INSERT INTO signals (name, source, at, data) VALUES (?, ?, ?, ?);
+
+-- signals_since: the first page, found by time; only its own rows are read, however many come after
+SELECT id, name, at, source, data FROM signals WHERE id IN (
+    SELECT id FROM signals INDEXED BY signals_by_time WHERE name = ? AND at >= ? ORDER BY id LIMIT ?
+) ORDER BY id;
+
+-- signals_after: a later page, found by the last signal that is known
+SELECT id, name, at, source, data FROM signals INDEXED BY signals_by_id
+WHERE name = ? AND id > ? AND at >= ? ORDER BY id LIMIT ?;
+
+-- store_blob: the same content is stored once; any other conflict is an error, which OR IGNORE would pass over
+INSERT INTO blobs (hash, content) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING;
+
+-- link_blob: this record refers to it
+INSERT INTO blob_links (hash, run, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- content_of_blob: what is stored under a hash; text in the place of bytes counts as nothing
+SELECT CASE typeof(content) WHEN 'blob' THEN content END FROM blobs WHERE hash = ?;
+
+-- all_blob_hashes: every blob, to verify; by the table, since the index may be what is damaged
+SELECT hash FROM blobs NOT INDEXED;
+
+-- all_blob_links: every reference to a blob, and whether the record is there, to verify
+SELECT hash, run, seq, EXISTS (SELECT 1 FROM records WHERE run = blob_links.run AND seq = blob_links.seq)
+FROM blob_links ORDER BY run, seq;
+
+-- check_blobs: whether the index and the table of blobs agree
+PRAGMA integrity_check(blobs);
+
+-- data_version: another number when another connection has written
+PRAGMA data_version;
+
 -- stored_projections: which projections are filled, and by which version
 SELECT name, version FROM projections;
 

@@ -1,0 +1,297 @@
+"""The application service: what people and faces ask of a project."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hikeshi.app.errors import MessageNotTaken, MessageNotWanted, NothingToResolve, RunIsDriven, UnknownRun
+from hikeshi.app.runs import Runs
+from hikeshi.core import Program, RunState
+from hikeshi.journal import JournalError, Record, SequenceConflict
+from hikeshi.playbook.parse import load_playbook
+from hikeshi.project import load_config
+from hikeshi.runtime.driver import Watcher
+from hikeshi.runtime.errands import resolution
+from hikeshi.runtime.errors import RunHalted
+from hikeshi.runtime.holds_projection import EXPIRY
+from hikeshi.runtime.ledger import Hold, Ledger
+from hikeshi.runtime.worker import Due
+
+if TYPE_CHECKING:
+    from hikeshi.journal import Verification
+
+__all__ = ["Hikeshi"]
+
+_ANSWER_WITHIN_S = 15.0
+_RELEASE = """\
+id: release-expired
+name: Release a hold whose time is over
+inputs:
+  holds: {type: list, items: {type: string}}
+steps:
+  - {id: release, release: inputs.holds}
+"""
+
+
+class Hikeshi(Runs):
+    """One project, opened. Everything is built when it is first needed."""
+
+    @classmethod
+    def open(cls, folder: Path) -> Hikeshi:
+        """Open the project in a folder. Raises ProjectError."""
+        return cls(load_config(folder))
+
+    # --- what people say --------------------------------------------------------------------------------------
+
+    async def tell(
+        self,
+        run: str,
+        kind: str,
+        data: Mapping[str, Any],
+        *,
+        actor: str,
+        watchers: Sequence[Watcher] = (),
+    ) -> RunState:
+        """Send a message to a run, go on with the run if nobody drives it, and return its state.
+
+        Kinds: `approve`, `reject` (path, digest, note), `answer` (path, digest, answers), `cancel` (reason), `pause`,
+        `resume`, `resolve` (path, happened). Raises UnknownRun, MessageNotWanted with the reason of a refusal,
+        MessageNotTaken if the process that drives the run does not answer, RunHalted.
+        """
+        if next(iter(self.journal.read(run)), None) is None:
+            raise UnknownRun(f"there is no run {run!r}; 'hikeshi runs' lists them")
+        message = await self.journal.post(run, kind, data, sender=actor, at=self.clock.now())
+        state = self.fold(run)
+        if state.finished is not None:
+            raise MessageNotWanted(f"run {run} is over: {state.finished}")
+        try:
+            state = await self.go_on(run, watchers)
+        except RunIsDriven:
+            await self._taken(run, message)
+            state = self.fold(run)
+        refused = self._refusal_of(message)
+        if refused is not None:
+            raise MessageNotWanted(refused)
+        return state
+
+    async def _taken(self, run: str, message: int) -> None:
+        """Return when whoever drives the run has taken a message."""
+        begun = self.clock.now()
+        while not self.journal.query("SELECT 1 FROM answered WHERE message = ?", (message,)):
+            if (self.clock.now() - begun).total_seconds() > _ANSWER_WITHIN_S:
+                raise MessageNotTaken(
+                    f"run {run} is driven by a process that has not answered for {_ANSWER_WITHIN_S:g} s; the message"
+                    " is stored and counts from now. See 'hikeshi watch' for what becomes of it"
+                )
+            await asyncio.sleep(0.05)
+
+    def _refusal_of(self, message: int) -> str | None:
+        rows = self.journal.query("SELECT refused FROM answered WHERE message = ?", (message,))
+        return None if not rows else rows[0]["refused"]
+
+    def questions(self, run: str | None = None) -> list[dict[str, Any]]:
+        """Return what people are asked now, what is due first before others.
+
+        Shape: `{run, path, kind, playbook, actor, asked_at, due_at, digest, quorum, votes, question, by, shows,
+        not_known, fields}`.
+        """
+        rows = self.journal.query(
+            "SELECT questions.*, runs.playbook, runs.actor FROM questions JOIN runs USING (run)"
+            " WHERE ? IS NULL OR run = ? ORDER BY due_at, run, path",
+            (run, run),
+        )
+        return [
+            {
+                **{key: row[key] for key in ("run", "path", "kind", "playbook", "actor", "asked_at", "due_at")},
+                **{key: row[key] for key in ("digest", "quorum")},
+                "votes": json.loads(row["votes"]),
+                **json.loads(row["asked"]),
+            }
+            for row in rows
+        ]
+
+    async def resolve(
+        self, run: str, path: str, *, happened: bool, actor: str, watchers: Sequence[Watcher] = ()
+    ) -> RunState:
+        """Record what a person found out about a change of unknown outcome, and go on with the run.
+
+        If it happened, the state is read back and becomes the step's output. Raises UnknownRun, NothingToResolve,
+        ConnectorError if reading back fails, MessageNotWanted, RunHalted.
+        """
+        state = self.fold(run)
+        if path not in state.unknown:
+            waiting = ", ".join(sorted(state.unknown)) or "none"
+            raise NothingToResolve(f"the outcome of {path!r} in run {run} is not unknown (unknown there: {waiting})")
+        gate = self._gate(run, state.mode)
+        if state.finished is not None:  # a cancelled run did not wait for it
+            driver = self._driver(state, state.mode, watchers)
+            await driver.store(await resolution(state, path, gate, happened=happened, actor=actor))
+            return state
+        try:
+            self._take_over(state)
+        except RunIsDriven:
+            return await self.tell(run, "resolve", {"path": path, "happened": happened}, actor=actor)
+        events = await resolution(state, path, gate, happened=happened, actor=actor)
+        return await self.go_on(run, watchers, *events)
+
+    async def signal(self, name: str, data: Mapping[str, Any], *, source: str) -> int:
+        """Record that something happened outside; runs that wait for this name look at it. Returns its number."""
+        return await self.journal.signal(name, data, source=source, at=self.clock.now())
+
+    # --- what is due ------------------------------------------------------------------------------------------
+
+    def due(self) -> Due:
+        """Return what nobody does and somebody has to: it implements `hikeshi.runtime.worker.Works`."""
+        now = self.clock.now()
+        rows = self.journal.query(
+            "SELECT run, owner, parked, wake_at, signals, wants_key, started_at, paused,"
+            " (SELECT 1 FROM run_keys WHERE key = wants_key) AS key_is_taken FROM runs WHERE finished_at IS NULL"
+            " AND (parked = 0 OR wake_at <= ? OR wants_key IS NOT NULL OR signals <> '[]') ORDER BY started_at, run",
+            (now.isoformat(),),
+        )
+        with_messages = set(self.journal.runs_with_messages())
+        alive: dict[str, bool] = {}
+        runs = [row["run"] for row in rows if row["run"] in with_messages or self._is_due(row, now, alive)]
+        runs += sorted(with_messages.difference(runs).intersection(self._unfinished(with_messages)))
+        holds = self._ledger.due(now)
+        return Due(runs, holds, self._next_at())
+
+    def _unfinished(self, runs: set[str]) -> set[str]:
+        """Return those of some runs that are not over and not driven by somebody."""
+        found = set()
+        for run in runs:
+            rows = self.journal.query("SELECT owner, parked, finished_at FROM runs WHERE run = ?", (run,))
+            if rows and rows[0]["finished_at"] is None and (rows[0]["parked"] or self._is_free(rows[0]["owner"], {})):
+                found.add(run)
+        return found
+
+    def _is_due(self, row: Any, now: datetime, alive: dict[str, bool]) -> bool:
+        if not row["parked"]:
+            return not self.errands.drives(row["run"]) and self._is_free(row["owner"], alive)
+        if row["paused"]:
+            return False
+        if row["wake_at"] is not None and datetime.fromisoformat(row["wake_at"]) <= now:
+            return True
+        if row["wants_key"] is not None and not row["key_is_taken"]:
+            return True
+        since = datetime.fromisoformat(row["started_at"])
+        waits = json.loads(row["signals"])
+        return any(self.journal.signals(name, since=since, after=after, limit=1) for name, after in waits)
+
+    def _is_free(self, owner: str, alive: dict[str, bool]) -> bool:
+        if owner == self.ownership.owner_id:
+            return True
+        if owner not in alive:
+            alive[owner] = not self.ownership.may_take_over(owner)
+        return not alive[owner]
+
+    def _next_at(self) -> datetime | None:
+        rows = self.journal.query(
+            "SELECT MIN(wake_at) AS at FROM runs WHERE finished_at IS NULL AND parked = 1 AND wake_at IS NOT NULL"
+        )
+        times = [self._ledger.next_due_at()]
+        if rows[0]["at"] is not None:
+            times.append(datetime.fromisoformat(rows[0]["at"]))
+        return min((at for at in times if at is not None), default=None)
+
+    @property
+    def _ledger(self) -> Ledger:
+        return Ledger(self.journal)
+
+    def unfinished(self) -> list[str]:
+        """Return the runs that nobody drives and somebody has to go on with now, oldest first."""
+        return list(self.due().runs)
+
+    async def go_on_quietly(self, run: str, watchers: Sequence[Watcher] = ()) -> RunState | None:
+        """Go on with a run, or return None if somebody else was quicker. Raises RunHalted."""
+        try:
+            return await self.go_on(run, watchers)
+        except RunIsDriven:
+            return None
+
+    async def release_due(self, hold: Hold, watchers: Sequence[Watcher] = ()) -> RunState | None:
+        """Release a hold whose time is over, or return None if somebody else was quicker.
+
+        The run's ID follows from the hold, so that of several processes one alone can begin it.
+        """
+        playbook, problems = load_playbook(_RELEASE, "release-expired")
+        assert playbook is not None, problems
+        program = Program(playbook.id, {playbook.id: playbook})
+        started = self._started(program, {"holds": [hold.hold]}, "hikeshi", "live", reason=EXPIRY)
+        run = f"release-{hold.hold}-{self._ledger.tries(hold.hold) + 1}"
+        try:
+            return await self._begin(run, program, started, watchers)
+        except RunHalted as exc:
+            if isinstance(exc.__cause__, SequenceConflict):
+                return None
+            raise
+
+    def holds(self) -> list[Hold]:
+        """Return what is contained now, or may be, oldest first."""
+        return self._ledger.kept()
+
+    # --- what is recorded -------------------------------------------------------------------------------------
+
+    def runs(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the newest runs: `{run, playbook, mode, status, actor, started_at, finished_at, waits_for}`."""
+        rows = self.journal.query(
+            "SELECT runs.*, EXISTS (SELECT 1 FROM run_unknown u WHERE u.run = runs.run) AS has_unknown,"
+            " EXISTS (SELECT 1 FROM questions q WHERE q.run = runs.run) AS is_asking"
+            " FROM runs ORDER BY started_at DESC, run DESC LIMIT ?",
+            (limit,),
+        )
+        alive: dict[str, bool] = {}
+        return [self._run_row(row, alive) for row in rows]
+
+    def _run_row(self, row: Any, alive: dict[str, bool]) -> dict[str, Any]:
+        status, waits_for = row["status"], None
+        if row["finished_at"] is None:
+            if row["paused"]:
+                status, waits_for = "waiting", "resume"
+            elif row["is_asking"]:
+                status, waits_for = "waiting", "people"
+            elif row["has_unknown"] and row["parked"]:
+                status, waits_for = "waiting", "resolve"
+            elif row["parked"]:
+                waits_for = row["wake_at"] or ("its turn" if row["wants_key"] else "a signal")
+            elif not self._is_alive(row["owner"], alive):
+                status = "interrupted"
+        return {
+            "run": row["run"],
+            "playbook": row["playbook"],
+            "mode": row["mode"],
+            "status": status,
+            "waits_for": waits_for,
+            "actor": row["actor"],
+            "started_at": row["started_at"],
+            "finished_at": row["finished_at"],
+        }
+
+    def _is_alive(self, owner: str, alive: dict[str, bool]) -> bool:
+        if owner not in alive:
+            alive[owner] = bool(owner) and self.ownership.is_alive(owner)
+        return alive[owner]
+
+    def records(self, run: str, *, after: int = 0) -> Iterator[Record]:
+        """Give the records of a run in order. Raises UnknownRun."""
+        records = self.journal.read(run, after=after)
+        first = next(iter(records), None)
+        if first is None:
+            if after == 0:
+                raise UnknownRun(f"there is no run {run!r}; 'hikeshi runs' lists them")
+            return
+        yield first
+        yield from records
+
+    def verify(self) -> Verification:
+        """Verify the journal. Raises JournalError if there is none, or it cannot be read."""
+        from hikeshi.journal import verify
+
+        if not self.journal_path.exists():
+            raise JournalError("There is no journal", str(self.journal_path), "It is made by the first run")
+        return verify(self.journal_path)

@@ -1,0 +1,124 @@
+"""The process that is killed: it starts a run, or goes on with every run that nobody drives, and says how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import inspect
+import os
+import resource
+import signal
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from boundaries import Boundaries, CountedClock, CountedJournal, CountedTransport
+from product import Box
+
+from hikeshi.app import Hikeshi
+from hikeshi.connector.registry import Registry
+from hikeshi.journal import JournalError, Ownership
+from hikeshi.project import load_config
+from hikeshi.runtime.clock import SystemClock
+from hikeshi.runtime.errors import RunHalted
+
+# Imported late by the engine, and again by each process that is forked without them.
+from hikeshi.connector import http  # noqa: F401, I001
+from hikeshi.playbook import check, evaluate, library  # noqa: F401
+from hikeshi.runtime import change, errands, instances  # noqa: F401
+
+__all__ = ["Task", "be_the_victim", "has_leases", "opened"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one process has to do. `path` and `happened` are for `resolve`, `at` is the boundary of the signal."""
+
+    folder: str
+    verb: str  # prepare (make the journal, and no more), start, go_on, resolve
+    playbook: str
+    trail: str
+    result: str
+    began_at: float
+    times: float
+    at: int | None = None
+    with_signal: str = "SIGKILL"
+    path: str = ""
+    happened: bool = False
+    stop_first: bool = False  # stop before anything is done, until whoever traces this process lets it go on
+    largest_file_bytes: int | None = None
+    lease_s: float | None = None  # real seconds, for as long as an owner may do nothing
+
+
+def opened(folder: Path, clock: Any = None, boundaries: Boundaries | None = None) -> Hikeshi:
+    """Open the project of a case, with boundaries around journal, clock and connections where they are given."""
+
+    class CountedBox(Box, product="box"):
+        def set_up(self) -> None:
+            if boundaries is not None:
+                self.http._transport = CountedTransport(self.http._transport, boundaries)
+
+    registry = Registry()
+    registry.add(CountedBox)
+    app = Hikeshi(load_config(folder), registry=registry, clock=clock or SystemClock())
+    if boundaries is not None:
+        app.journal = CountedJournal(app.journal, boundaries)  # type: ignore[assignment]  # the whole point
+    return app
+
+
+def be_the_victim(task: Task) -> NoReturn:
+    """Do the task and end this process, whatever happens."""
+    code = 1
+    try:
+        if task.stop_first:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if task.largest_file_bytes is not None:
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (task.largest_file_bytes, hard))
+        result = asyncio.run(_do(task))
+        Path(task.result).write_text(json.dumps(result), encoding="utf-8")
+        code = 0
+    except BaseException:
+        Path(task.result).write_text(json.dumps({"error": traceback.format_exc()}), encoding="utf-8")
+    finally:
+        os._exit(code)
+
+
+async def _do(task: Task) -> dict[str, Any]:
+    boundaries = Boundaries(Path(task.trail), task.at, signal.Signals[task.with_signal])
+    clock = CountedClock(task.began_at, task.times, boundaries)
+    try:
+        app = opened(Path(task.folder), clock, boundaries)
+        try:
+            _shorten_lease(app, task.lease_s)
+            return await _drive(app, task)
+        finally:
+            await app.aclose()
+    except (RunHalted, JournalError) as exc:
+        return {"halted": str(exc)}
+
+
+async def _drive(app: Hikeshi, task: Task) -> dict[str, Any]:
+    if task.verb == "prepare":
+        return {"done": app.journal.query("SELECT count(*) FROM heads")[0][0]}
+    if task.verb == "start":
+        await app.start_run(task.playbook, {}, actor="tester", mode="live")
+    elif task.verb == "resolve":
+        (run,) = (row["run"] for row in app.runs())
+        await app.resolve(run, task.path, happened=task.happened, actor="tester")
+    else:
+        for run in app.unfinished():
+            await app.go_on(run)
+    return {"done": True}
+
+
+def has_leases() -> bool:
+    """Say whether this engine's owners have leases, so that a stopped process can lose its runs."""
+    return "lease_s" in inspect.signature(Ownership).parameters
+
+
+def _shorten_lease(app: Hikeshi, lease_s: float | None) -> None:
+    if lease_s is not None and has_leases():
+        folder = app.config.state_folder / "owners"
+        app.ownership = Ownership(folder, lease_s=lease_s, longest_attempt_s=lease_s)  # type: ignore[call-arg,unused-ignore]

@@ -1,0 +1,261 @@
+"""The promises that every world is judged by. Each has a name, and a broken one ends the world at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from dice import Dice
+from ledger import Intent
+from oracle import Oracle
+from picture import differences, picture
+from products import Request
+
+from hikeshi.core import RunState, decode_event, evolve
+from hikeshi.journal import Record
+
+if TYPE_CHECKING:
+    from process import Process
+    from world import World
+
+__all__ = ["PROMISES", "Checks"]
+
+_PATIENCE_S = 2 * 3600.0
+
+PROMISES = {
+    "effect-at-most-once": "a product changes a target at most once for each key",
+    "intent-before-send": "a change leaves only after its intent is stored, and while that waits for its answer",
+    "confirmed-not-called-again": "what is recorded as done is not asked for again",
+    "failed-had-no-effect": "a change that is recorded as failed had no effect, and gets none",
+    "done-is-done": "a change that is recorded as done is what the product shows",
+    "intents-settle": "every intent ends as confirmed, failed, or in a person's hands",
+    "memory-is-what-is-stored": "the state in memory is what a restart would fold from the journal",
+    "siblings-go-on": "nothing under way is cancelled because something else failed",
+    "never-stuck": "a run ends, or waits for a person, or for a time that lies ahead",
+    "finished-owes-nothing": "a run that is over owes nothing and waits for nothing",
+    "holds-settle": "a run that is over leaves no hold half open",
+    "statuses-follow-the-language": "every step has the status that the language gives it",
+    "told-at-least-once": "a message that is recorded as sent was received, and one received twice is marked",
+    "dead-do-nothing": "a process that is dead sends and stores nothing",
+    "one-owner": "no two owners append to a run",
+    "no-error-escapes": "no error of the engine's own comes to light",
+    "waits-are-kept": "nothing is tried again before its time",
+    "deterministic": "the same seed gives the same run",
+}
+
+
+class Checks:
+    """Watches everything that is stored and everything that leaves."""
+
+    def __init__(self, world: World, dice: Dice) -> None:
+        self._world = world
+        self._dice = dice
+        self.effects: Counter[tuple[str, str]] = Counter()  # by key and target
+        self.requests: dict[str, Request] = {}  # the newest by key
+        self.compared = 0
+        self._failed: dict[tuple[str, str], str] = {}
+        self._happenings = -1
+        self._quiet_since_s = 0.0
+
+    # --- what leaves ------------------------------------------------------------------------------------------
+
+    def sent(self, request: Request) -> None:
+        world = self._world
+        if world.process is None or not world.process.alive:
+            world.break_("dead-do-nothing", f"{request.verb} of {request.targets} left a dead process")
+        self.requests[request.key] = request
+        if request.change is None:
+            self._may_tell(request)
+            return
+        intent = world.ledger.intents.get(request.key)
+        if intent is None or intent.answered:
+            state = "was answered already" if intent else "is not stored"
+            world.break_("intent-before-send", f"{request.verb} of {request.targets} left, and its intent {state}")
+            return
+        if intent.path in world.ledger.runs[intent.run].succeeded:
+            world.break_("confirmed-not-called-again", f"{intent.path}: {request.verb} of {request.targets}")
+        self._failed = {key: why for key, why in self._failed.items() if key[0] != request.key}
+
+    def _may_tell(self, request: Request) -> None:
+        known = self._world.ledger.told.get(request.key)
+        if known is None:
+            self._world.break_("intent-before-send", f"{request.verb} left, and its request is not stored")
+        elif known[1] in known[0].succeeded:
+            self._world.break_("confirmed-not-called-again", f"{known[1]}: {request.verb}")
+
+    def asked(self, instance: str, verb: str, about: str) -> None:
+        """Judge a read: a lookup that a step has the answer of is not made again."""
+        self._world.clock.happenings += 1
+        capability = {"find_hosts": "edr", "find_users": "identity"}.get(verb)
+        if capability is None:
+            return
+        for facts in self._world.ledger.runs.values():
+            path = facts.lookups.get((capability, about))
+            if path is not None and path in facts.succeeded:
+                self._world.break_("confirmed-not-called-again", f"{path}: {instance}.{verb}")
+
+    def took_effect(self, request: Request, target: str) -> None:
+        known = (request.key, target)
+        self.effects[known] += 1
+        self._world.clock.happenings += 1
+        if request.change is None:
+            return
+        if self.effects[known] > 1:
+            self._world.break_(
+                "effect-at-most-once", f"{request.instance}: {target} was changed {self.effects[known]} times by one key"
+            )
+        if known in self._failed:
+            self._world.break_("failed-had-no-effect", f"{self._failed[known]}, and after that it had its effect")
+
+    def broke_off(self, what: str, after_s: float) -> None:
+        process = self._world.process
+        if process is not None and process.alive and after_s < 20:
+            self._world.break_("siblings-go-on", f"a call of {what} was cancelled after {after_s:.1f} s")
+
+    # --- what is stored ---------------------------------------------------------------------------------------
+
+    def stored(self, process: Process, records: Sequence[bytes]) -> None:
+        world = self._world
+        if not process.alive:
+            world.break_("dead-do-nothing", f"{process.name} stored something after its death")
+        world.clock.happenings += 1
+        for encoded in records:
+            record = world.ledger.note(encoded)
+            world.trace(f"{record.run} {record.seq} {record.kind} {record.path}{_detail(record.kind, record.data)}")
+            if record.kind == "TargetSettled":
+                self._settled(record.run, record.path, record.data["target"], record.data["outcome"])
+            self._notice(record)
+        state = process.states.get(record.run)
+        if state is not None and state.seq == record.seq and (state.finished is not None or self._dice.chance(4)):
+            self.compare(state)
+
+    def _notice(self, record: Record) -> None:
+        """Let those know who have to do something now."""
+        world = self._world
+        if record.kind == "RunFinished" and world.process is not None:
+            world.process.wake()
+        elif record.kind == "ActionUnknown":
+            world.people.find_out(record.run, record.path)
+
+    def _settled(self, run: str, path: str, target: str, outcome: str) -> None:
+        intent = self._world.ledger.runs[run].intents.get(path)
+        request = None if intent is None else self.requests.get(intent.key)
+        if intent is None or request is None or request.change is None or target not in intent.targets:
+            return
+        name = _name_in(request, target)
+        if outcome == "failed":
+            why = f"{path} of {run}: {target} is recorded as failed"
+            if self.effects[intent.key, name]:
+                self._world.break_("failed-had-no-effect", f"{why}, and it had its effect")
+            self._failed[intent.key, name] = why
+        elif outcome == "done" and not self._shows_goal(request, name):
+            self._world.break_("done-is-done", f"{path} of {run}: {target} is recorded as done")
+
+    def _shows_goal(self, request: Request, name: str) -> bool:
+        change = request.change
+        assert change is not None
+        shown = self._world.outside.states.get((request.instance, change.kind, name))
+        if change.goal is None:
+            return bool(shown)
+        # What is not there is not in force: the inverse of a change leads to what was there before.
+        return shown == change.goal or (shown is None and change.goal in (False, "normal"))
+
+    def is_done(self, intent: Intent, *, by_hand: bool) -> bool:
+        """Say for a person whether a change happened; `by_hand` brings about first what is missing of it."""
+        request = self.requests.get(intent.key)
+        if request is None or request.change is None:
+            return False
+        if by_hand:
+            for name in request.targets:
+                if "bad" not in name and not self._shows_goal(request, name):
+                    self._world.outside.put_right(request, name)
+        return all(self._shows_goal(request, name) for name in request.targets)
+
+    def compare(self, state: RunState) -> None:
+        """Compare a state in memory with what is stored, at a moment at which both should be the same."""
+        self.compared += 1
+        found = differences(picture(state), picture(self.fold(state.run)))
+        if found:
+            self._world.break_("memory-is-what-is-stored", f"{state.run} at {state.seq}: " + "; ".join(found))
+
+    def fold(self, run: str) -> RunState:
+        """Return a run's state from what is stored."""
+        state = RunState(run, self._world.program)
+        for record in self._world.disk.journal.read(run):
+            evolve(state, decode_event(record.kind, record.path, record.data), record.seq, record.at)
+        return state
+
+    # --- how runs end -----------------------------------------------------------------------------------------
+
+    def patience(self, steps: int) -> None:
+        """Judge a world in which nothing has happened for long: each run waits for something that lies ahead."""
+        clock = self._world.clock
+        if clock.happenings != self._happenings:
+            self._happenings, self._quiet_since_s = clock.happenings, clock.real_s
+        elif clock.real_s - self._quiet_since_s > _PATIENCE_S and clock.next_at() is None:
+            self._quiet_since_s = clock.real_s
+            for run, facts in self._world.ledger.runs.items():
+                if not facts.finished:
+                    self._waits_for_something(self.fold(run))
+
+    def _waits_for_something(self, state: RunState) -> None:
+        """Judge a run that people have left alone, and that nothing has happened to."""
+        latest = self._world.clock.now() - timedelta(seconds=_PATIENCE_S)
+        times = [due_at for command in state.owed.values() if (due_at := getattr(command, "due_at", None)) is not None]
+        if not any(due_at > latest for due_at in times):
+            owed = ", ".join(f"{type(command).__name__} {path}" for path, command in state.owed.items())
+            todo = ", ".join(f"{todo} {path}" for todo, path in state.todo)
+            what = f"it owes {owed or 'nothing'}, and has to decide {todo or 'nothing'}"
+            self._world.break_("never-stuck", f"nothing happens to {state.run} ({state.status}) any more: {what}")
+
+    def over(self) -> None:
+        """Judge a world in which every run is over."""
+        for run in self._world.ledger.runs:
+            self._run_is_over(run)
+        self._all_were_told()
+
+    def _run_is_over(self, run: str) -> None:
+        world, facts = self._world, self._world.ledger.runs[run]
+        state = self.fold(run)
+        left = [*state.owed, *(f"{todo} {path}" for todo, path in state.todo), *state.unknown]
+        if left:
+            world.break_("finished-owes-nothing", f"{run} is over, and this is left: {', '.join(left)}")
+        for intent in facts.unanswered.values():
+            world.break_("intents-settle", f"{run}: the intent of {intent.path} was never answered")
+        rows = world.disk.journal.query("SELECT label, status FROM holds WHERE run = ?", (run,))
+        for row in rows:
+            if row["status"] in ("opening", "unknown"):
+                world.break_("holds-settle", f"{run} is over, and the hold of {row['label']} is {row['status']}")
+        seen = {path: node.status.value for path, node in state.nodes.items()}
+        wrong = Oracle(world.written, seen, world.schedule.calm).judge(facts.inputs["tag"], facts.finished)
+        if wrong:
+            world.break_("statuses-follow-the-language", f"{run}: " + "; ".join(wrong[:5]))
+
+    def _all_were_told(self) -> None:
+        for key, (facts, path) in self._world.ledger.told.items():
+            received = max((times for (told, _), times in self.effects.items() if told == key), default=0)
+            if path in facts.succeeded and not received and key in self.requests:
+                self._world.break_("told-at-least-once", f"{path} of {facts.run} succeeded, and nobody was told")
+            if received > 1 and path in facts.succeeded and path not in facts.repeated:
+                self._world.break_("told-at-least-once", f"{path} of {facts.run} was told twice and does not say so")
+
+
+def _name_in(request: Request, identity: str) -> str:
+    """Return the target of a request that the engine knows by this identity."""
+    return next((name for name in request.targets if identity == name or identity.endswith(f":{name}")), identity)
+
+
+def _detail(kind: str, data: dict[str, object]) -> str:
+    match kind:
+        case "TargetSettled":
+            return f" {data['target']} {data['outcome']}"
+        case "ActionFailed" | "StepFailed" | "ActionUnknown" | "DecisionFailed":
+            return f" {data['error']!r:.200}"
+        case "RetryScheduled":
+            return f" due {data['due_at']}"
+        case "RunFinished":
+            return f" {data['status']}"
+        case _:
+            return ""

@@ -1,0 +1,122 @@
+"""What is durable of each run, read record by record as it is stored: who may send what, and what is settled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from hikeshi.journal import Record, decode_record
+from hikeshi.runtime.targets import action_key
+
+__all__ = ["Intent", "Ledger", "RunFacts"]
+
+_ANSWERS = ("ActionSucceeded", "ActionFailed", "ActionUnknown")
+
+
+@dataclass
+class Intent:
+    """A change that was announced. `outcome` is what became of each target, as the engine says."""
+
+    run: str
+    path: str
+    key: str
+    targets: tuple[str, ...]
+    attempt: int
+    answered: str = ""
+    outcome: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class RunFacts:
+    """What the records of one run say."""
+
+    run: str
+    playbook: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    records: int = 0
+    intents: dict[str, Intent] = field(default_factory=dict)  # the newest of each path
+    unanswered: dict[str, Intent] = field(default_factory=dict)
+    unknown: dict[str, Intent | None] = field(default_factory=dict)  # in people's hands
+    succeeded: set[str] = field(default_factory=set)
+    told_keys: dict[str, str] = field(default_factory=dict)  # of messages: the path of each key
+    repeated: set[str] = field(default_factory=set)  # messages marked as possibly repeated
+    lookups: dict[tuple[str, str], str] = field(default_factory=dict)  # reads by what they are about
+    due: dict[str, Any] = field(default_factory=dict)
+    finished: str = ""
+    kinds: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Ledger:
+    """All runs."""
+
+    runs: dict[str, RunFacts] = field(default_factory=dict)
+    intents: dict[str, Intent] = field(default_factory=dict)  # by key, the newest
+    told: dict[str, tuple[RunFacts, str]] = field(default_factory=dict)  # by key: run and path
+
+    def note(self, encoded: bytes) -> Record:
+        """Learn one stored record."""
+        record = decode_record(encoded)
+        facts = self.runs.setdefault(record.run, RunFacts(record.run))
+        facts.records += 1
+        facts.kinds[record.kind] += 1
+        learn = getattr(self, f"_{record.kind}", None)
+        if learn is not None:
+            learn(facts, record.path, record.data)
+        if record.kind in _ANSWERS:
+            self._answered(facts, record)
+        return record
+
+    def _answered(self, facts: RunFacts, record: Record) -> None:
+        intent = facts.unanswered.pop(record.path, None)
+        if intent is not None:
+            intent.answered = record.kind
+        if record.kind == "ActionSucceeded":
+            facts.succeeded.add(record.path)
+            if record.data.get("possibly_repeated"):
+                facts.repeated.add(record.path)
+        elif record.kind == "ActionUnknown":
+            facts.unknown[record.path] = facts.intents.get(record.path)
+
+    def _RunStarted(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802 - named as its event
+        facts.playbook, facts.inputs = data["playbook"], data["inputs"]
+
+    def _ActionRequested(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        self._may_tell(facts, path, data["action"])
+        name = data["arguments"].get("name")
+        if isinstance(name, str):
+            facts.lookups[data["action"].partition(".")[0], name] = path
+
+    def _FannedOut(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        for instance in data["calls"]:
+            self._may_tell(facts, f"{path}[{instance}]", data["action"])
+
+    def _may_tell(self, facts: RunFacts, path: str, action: str) -> None:
+        key = action_key(facts.run, path, action)
+        facts.told_keys[key] = path
+        self.told[key] = (facts, path)
+
+    def _ActionIntended(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        targets = tuple(target["identity"] for target in data["targets"])
+        intent = Intent(facts.run, path, data["key"], targets, data["attempt"])
+        facts.intents[path] = facts.unanswered[path] = self.intents[intent.key] = intent
+
+    def _TargetSettled(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        intent = facts.intents.get(path)
+        if intent is not None and data["target"] in intent.targets:
+            intent.outcome[data["target"]] = data["outcome"]
+
+    def _StepResolved(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        facts.unknown.pop(path, None)
+        if data["happened"]:
+            facts.succeeded.add(path)
+
+    def _RetryScheduled(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        facts.due[path] = data["due_at"]
+
+    def _TimerFired(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        facts.due.pop(path, None)
+
+    def _RunFinished(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        facts.finished = data["status"]
