@@ -55,6 +55,7 @@ def refuses(key: str, text: str, code: str) -> Any:
         refuses("undo", READ + "undo: none", "hold-without-change"),
         refuses("undo.action", CUT + "undo: {with: {}}", "missing-key"),
         refuses("undo.action", CUT + "undo: {action: edr.get_host, with: {name: a}}", "undo-without-change"),
+        refuses("undo.action", CUT + "undo: {action: messaging.page, with: {to: a, text: b}}", "undo-without-change"),
         refuses("undo.action", CUT + f"undo: {{action: edr.relase_host, with: {BACK}}}", "unknown-action"),
         refuses("undo.with", CUT + "undo: {action: edr.release_host, with: {reason: r}}", "missing-argument"),
         refuses("at", READ + "at: inputs.count", "wrong-at"),

@@ -59,6 +59,7 @@ def test_what_an_approval_gives_is_known(codes_of_step: Codes) -> None:
 
     assert codes_of_step(ASK, below) == []
     assert codes_of_step(ASK, below.replace(".note", ".notes")) == ["unknown-field"]
+    assert codes_of_step(ASK, "  - {set: {a: steps.x.by + 1}}\n") == ["wrong-expression"]
     assert codes_of_step(ASK, "  - {set: {a: steps.x.decision == 'yes'}}\n") == ["wrong-expression"]
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,8 +15,9 @@ from hikeshi import __version__
 from hikeshi.app.errors import KeyHeld, NothingToRetry, PlaybookProblems, RunIsDriven, UnknownRun
 from hikeshi.app.programs import Programs
 from hikeshi.capabilities import UnknownAction
-from hikeshi.core import Program, RunState, decode_event, evolve, key_of
+from hikeshi.core import Program, RunState, fold, key_of
 from hikeshi.core import events as ev
+from hikeshi.core.large import load_all, value_of
 from hikeshi.core.program import pin_routes
 from hikeshi.journal import SequenceConflict
 from hikeshi.playbook.inputs import accept_inputs, inputs_from_text
@@ -189,7 +193,9 @@ class Runs(Programs):
         root = old.program.root
         key = key_of(root, old.root.inputs)
         started = self._started(old.program, old.root.inputs, actor, "live", key, retry_of=run)
-        return await self._begin(self._new_run_id(), old.program, started, watchers, carry=Carry(self.fold, run, step))
+        return await self._begin(
+            self._new_run_id(), old.program, started, watchers, carry=Carry(self.fold, self.load, run, step)
+        )
 
     # --- going on ---------------------------------------------------------------------------------------------
 
@@ -223,16 +229,24 @@ class Runs(Programs):
         if first is None:
             raise UnknownRun(f"there is no run {run!r}; 'hikeshi runs' lists them")
         state = RunState(run, self.pinned_program(first))
-        for record in (first, *records):
-            evolve(state, decode_event(record.kind, record.path, record.data), record.seq, record.at)
+        with _no_collection():
+            for record in itertools.chain((first,), records):
+                fold(state, record.seq, record.at, record.kind, record.path, record.data, record.encoded)
+                state.fresh.clear()
+        if state.has_stored:
+            state.outputs = self.load(state.outputs)
         return state
+
+    def load(self, value: Any) -> Any:
+        """Return a value of a run with everything that is stored elsewhere, because it is large, in its place."""
+        return load_all(value, lambda stored: value_of(self.journal.blob(stored.sha256)))
 
     def _carry_of(self, state: RunState) -> Carry | None:
         if state.retry_of is None:
             return None
         from hikeshi.runtime.carry import Carry
 
-        return Carry(self.fold, state.retry_of, None)
+        return Carry(self.fold, self.load, state.retry_of, None)
 
     def _driver(self, state: RunState, mode: Mode, watchers: Sequence[Watcher], carry: Carry | None = None) -> Driver:
         return Driver(
@@ -264,6 +278,18 @@ class Runs(Programs):
             self.errands.close()
             await asyncio.sleep(0)
         await super().aclose()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Do without the cycle collector: folding makes hundreds of thousands of objects that live on, and no garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _refuse_retry(state: RunState, step: str | None) -> None:

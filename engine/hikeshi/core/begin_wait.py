@@ -12,6 +12,7 @@ from typing import Any
 from hikeshi.core import events as ev
 from hikeshi.core.begin_action import arguments_of, duration_of, hold_back
 from hikeshi.core.events import ErrorRecord, Event
+from hikeshi.core.large import present
 from hikeshi.core.retry import DEFAULT_KINDS
 from hikeshi.core.scope import scope_of
 from hikeshi.core.state import Node, RunState
@@ -144,11 +145,13 @@ def look(state: RunState, node: Node) -> Event:
     wait = node.step.wait
     scope = scope_of(state, node)
     if isinstance(wait, EventWait):
-        if wait.when is not None and not evaluate_condition(wait.when, {**scope, "event": node.arrived}):
+        if wait.when is not None and not evaluate_condition(
+            wait.when, {**scope, "event": present(state, node.arrived)}
+        ):
             return ev.SignalPassed(node.path, node.signal)
         return ev.WaitEnded(node.path, node.arrived)
     assert isinstance(wait, ReadWait)
-    if evaluate_condition(wait.until, {**scope, "result": node.arrived}):
+    if evaluate_condition(wait.until, {**scope, "result": arrived}):
         return ev.WaitEnded(node.path, node.arrived)
     return _next_look(state, node, wait)
 

@@ -6,7 +6,7 @@ same time: the language's checks see to it that a step reads only what surely ra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -22,6 +22,7 @@ from hikeshi.core.begin_wait import (
     undo_of,
 )
 from hikeshi.core.events import ErrorRecord, Event
+from hikeshi.core.large import NotLoaded
 from hikeshi.core.refusal import Refused
 from hikeshi.core.retry import PATIENT, next_attempt_at
 from hikeshi.core.scope import about_run, frame_scope, scope_of
@@ -52,11 +53,23 @@ _AT_ONCE = 500  # decisions in one go, so that a large fan-out is stored in port
 def decide(state: RunState) -> list[Event]:
     """Return an event for each thing that waits for a decision; an empty list if nothing does.
 
-    The caller stores them, folds them with `evolve`, and asks again.
+    The caller stores them, folds them with `evolve`, and asks again. If values are in `state.wanted` then, it brings
+    them into `state.loaded` first.
     """
     if state.paused:
         return []
-    return [_DECISIONS[todo](state, path) for todo, path in islice(state.todo, _AT_ONCE)]
+    if not state.has_stored:
+        return [_DECISIONS[todo](state, path) for todo, path in islice(state.todo, _AT_ONCE)]
+    return list(_with_large_values(state))
+
+
+def _with_large_values(state: RunState) -> Iterator[Event]:
+    """Give the decisions that can be made with the values that are there, and note which others are wanted."""
+    for todo, path in islice(state.todo, _AT_ONCE):
+        try:
+            yield _DECISIONS[todo](state, path)
+        except NotLoaded as exc:
+            state.wanted.add(exc.stored.sha256)
 
 
 def instead_of(decision: Event, why: str) -> Event:

@@ -139,18 +139,31 @@ def _fanned_out(state: RunState, event: ev.FannedOut) -> None:
         part.item, part.has_item, part.at, part.status = instance, True, (instance,), StepStatus.RUNNING
         part.hold_s = event.hold_s
         state.nodes[part.path] = part
-        node.parts.append(part)
+        node.add_part(part)
         request(state, part, event.action, arguments)
 
 
 def _action_intended(state: RunState, event: ev.ActionIntended) -> None:
     node = state.nodes[event.path]
-    targets = tuple(event.targets)
-    node.intent = Intent(event.attempt, event.key, event.instance, targets, event.prior)
-    node.possibly_repeated = node.possibly_repeated or event.possibly_repeated
     command = state.owed[event.path]
     assert isinstance(command, StartAction)
+    before = command.intent
+    targets, prior = tuple(event.targets), event.prior
+    if before is not None:
+        # Sent again after a crash, and only to what was not seen as done: what the first intent named still counts.
+        targets = (*before.targets, *(each for each in targets if each not in before.targets))
+        prior = _with_earlier(before.prior, prior)
+    node.intent = Intent(event.attempt, event.key, event.instance, targets, prior)
+    node.possibly_repeated = node.possibly_repeated or event.possibly_repeated
     state.owed[event.path] = replace(command, intent=node.intent)
+
+
+def _with_earlier(earlier: Any, later: Any) -> Any:
+    """Return the prior states of two intents: what was there before the first one is what counts."""
+    if not isinstance(earlier, list) or not isinstance(later, list):
+        return earlier
+    known = {entry["target"] for entry in earlier}
+    return [*earlier, *(entry for entry in later if entry["target"] not in known)]
 
 
 def _hold_opened(state: RunState, event: ev.HoldOpened) -> None:
@@ -293,7 +306,7 @@ def _set_variables(node: Node, values: dict[str, Any]) -> None:
     while at is not None and at.frame is node.frame:
         if at.vars is not None:
             at.vars.update(values)
-            at.set_by.update(dict.fromkeys(values, node))
+            at.set_by = {**(at.set_by or {}), **dict.fromkeys(values, node)}
             return
         at = at.parent
     node.frame.vars.update(values)

@@ -82,7 +82,7 @@ def _holds_found(state: RunState, event: ev.HoldsFound) -> None:
         part.item, part.has_item, part.status = hold["label"], True, StepStatus.RUNNING
         part.at, part.releases = tuple(hold["at"]), hold["hold"]
         state.nodes[part.path] = part
-        node.parts.append(part)
+        node.add_part(part)
         part.action, part.arguments, part.attempts = hold["action"], hold["arguments"], 1
         owe_attempt(state, part)
 

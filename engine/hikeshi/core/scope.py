@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from hikeshi.core.large import present
 from hikeshi.core.outputs import error_of, has_output, output_of
 from hikeshi.core.settle import child_path
 from hikeshi.core.state import Frame, Node, RunState
@@ -23,7 +24,7 @@ def scope_of(state: RunState, node: Node) -> dict[str, Any]:
     scope = frame_scope(state, node.frame, node)
     for above in inside_out(node):
         if above.has_item and above.group is not None and above.group.is_loop:
-            scope.setdefault(getattr(above.step, "loop").name, above.item)  # noqa: B009 - loops have it
+            scope.setdefault(getattr(above.step, "loop").name, present(state, above.item))  # noqa: B009 - loops have it
         if above.siblings is not None and above.siblings.role == "on_error" and "error" not in scope:
             assert above.siblings.owner is not None
             scope["error"] = _handled_error(state, above.siblings.owner)
@@ -33,7 +34,7 @@ def scope_of(state: RunState, node: Node) -> dict[str, Any]:
 def frame_scope(state: RunState, frame: Frame, node: Node | None = None) -> dict[str, Any]:
     """Return the names that a playbook's own expressions may use, such as its outputs."""
     return {
-        "inputs": frame.inputs,
+        "inputs": present(state, frame.inputs),
         "vars": _Variables(state, frame, node),
         "steps": _Steps(state, frame, node),
         "status": _Statuses(state, frame, node),
@@ -129,7 +130,7 @@ class _Steps(_Names):
             raise KeyError(name)
         if self.is_maybe(node):
             return Unknown("output", f"the step {name!r} may be skipped")
-        return output_of(node)
+        return present(self._state, output_of(node))
 
 
 class _Statuses(_Names):
@@ -160,7 +161,7 @@ class _Variables(_Names):
                 setter = set_by.get(name)
                 if setter is not None and self.is_maybe(setter):
                     return Unknown("variable", f"the step that sets {name!r} may be skipped")
-                return values[name]
+                return present(self._state, values[name])
         raise KeyError(name)
 
     def names(self) -> Iterable[str]:
@@ -169,7 +170,7 @@ class _Variables(_Names):
     def _maps(self) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Node]]]:
         for above in self._from:
             if above.vars is not None:
-                yield above.vars, above.set_by
+                yield above.vars, above.set_by or {}
         yield self._frame.vars, self._frame.set_by
 
 

@@ -82,9 +82,11 @@ def start_parts(state: RunState, loop: Node) -> None:
     while running < declared.concurrency and len(loop.parts) < len(items) and not stopped:
         index = len(loop.parts)
         part = Node(f"{loop.path}[{index}]", loop.step, loop.frame, group=loop, maybe=loop.maybe)
-        part.item, part.has_item, part.vars = items[index], True, {}
+        part.item, part.has_item = items[index], True
+        if isinstance(part.step, BlockStep):
+            part.vars = {}  # what is set inside is the item's own
         state.nodes[part.path] = part
-        loop.parts.append(part)
+        loop.add_part(part)
         state.todo[Todo.START, part.path] = None
         running += 1
     if running == 0:
@@ -97,7 +99,7 @@ def start_pass(state: RunState, node: Node) -> None:
     part = Node(f"{node.path}[{len(node.parts)}]", node.step, node.frame, group=node, maybe=node.maybe)
     part.status, part.vars = StepStatus.RUNNING, {}
     state.nodes[part.path] = part
-    node.parts.append(part)
+    node.add_part(part)
     node.parts_left += 1
     part.children = begin_list(state, "block", node.step.children, node.frame, part)
 

@@ -7,6 +7,7 @@ near its path. So the work for one event does not depend on the size of the grap
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
@@ -94,12 +95,12 @@ class Node:
     intent: Intent | None = None
     plan: ActionPlanned | None = None
     vars: dict[str, Any] | None = None  # of one item of a loop
-    set_by: dict[str, Node] = field(default_factory=dict)  # which step set each of them
+    set_by: dict[str, Node] | None = None  # which step set each of them
     children: ListRun | None = None  # of a block
     handler: ListRun | None = None
     inner: Frame | None = None  # of a playbook step
     items: list[Any] | None = None  # of a loop
-    parts: list[Node] = field(default_factory=list)  # of a loop or fan-out, in order
+    parts: Sequence[Node] = ()  # of a loop or fan-out, in order
     parts_left: int = 0
     parts_failed: int = 0
     cause: Node | None = None  # what failed first inside it
@@ -122,6 +123,12 @@ class Node:
             return self.group
         assert self.siblings is not None
         return self.siblings.owner or self.frame.owner
+
+    def add_part(self, part: Node) -> None:
+        """Add the next item, instance or pass. Most nodes have none, and there may be very many nodes."""
+        if not isinstance(self.parts, list):
+            self.parts = []
+        self.parts.append(part)
 
     def is_inside(self, role: Role) -> bool:
         """Say whether it stands in a list of this role, or inside of something that does."""
@@ -224,6 +231,9 @@ class RunState:
     joined: str | None = None  # the run that goes on instead of this one
     retry_of: str | None = None
     waiting_inputs: dict[str, Any] = field(default_factory=dict)  # until the run has its key
+    has_stored: bool = False  # some values are stored elsewhere
+    loaded: dict[str, Any] = field(default_factory=dict)  # those that were brought, by hash
+    wanted: set[str] = field(default_factory=set)
     finished: Literal["succeeded", "failed", "cancelled"] | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
     error: ErrorRecord | None = None

@@ -73,7 +73,7 @@ class Ownership:
         """Extend the lease to `lease_s` from now, also when it is over already.
 
         Raises LeaseLost if another process has taken over or may have; JournalUnavailable if the file can't be
-        written now, and then the lease is what it was. Waits half a second at most for others that renew.
+        written now, and then the lease is what it was. Waits a quarter of a second at most for others that renew.
         """
         with self._changing:
             self._check_not_lost()

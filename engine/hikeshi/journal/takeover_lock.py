@@ -15,13 +15,13 @@ from typing import Final
 
 from hikeshi.journal.owner_lock import is_at
 
-_PATIENCE_S: Final = 0.5
+_PATIENCE_S: Final = 0.25
 _RETRY_S: Final = 0.000_2
 
 
 @contextmanager
 def takeover_lock(folder: Path) -> Iterator[None]:
-    """Keep other renewals and takeovers out for a moment; after half a second go on without. Raises OSError."""
+    """Keep other renewals and takeovers out for a moment; after a quarter of a second go on without. Raises OSError."""
     descriptor = _lock_or_give_up(folder / "takeover.lock")
     try:
         yield

@@ -13,14 +13,11 @@ from hikeshi.playbook.inference import infer
 from hikeshi.playbook.model import ActionStep, AskStep, InputDeclaration, Position, SetStep
 from hikeshi.playbook.problem import Problem
 from hikeshi.playbook.shape import (
-    ANY,
     BOOLEAN,
     INTEGER,
-    NULL,
     NUMBER,
     STRING,
     ListShape,
-    RecordShape,
     Shape,
     assignable,
     members_of,
@@ -92,15 +89,16 @@ def texts_are_texts(context: Context) -> Iterator[Problem]:
     """Lists, maps and nothing, where people or other runs read a text."""
     for site in _sites(context, "text"):
         shape = context.shape(site)
-        if shape == NULL or assignable(shape, _TEXT) is not None:
+        if assignable(shape, _TEXT) is not None:
             message = f"{site.key!r} must be a text, and this is {name_of(shape)}; filters such as 'join' make one"
             yield context.at_value("wrong-text", message, site.start, site.path)
 
 
 def releases_have_targets(context: Context) -> Iterator[Problem]:
     """`release` of something that no change is ever aimed at."""
-    possible = [INDICATOR, *_aims(context)]
-    for site in _sites(context, "targets"):
+    sites = list(_sites(context, "targets"))
+    possible = [INDICATOR, *_aims(context)] if sites else []
+    for site in sites:
         shape = context.shape(site)
         if not _is_target(shape, possible):
             message = (
@@ -121,15 +119,10 @@ def _aims(context: Context) -> Iterator[Shape]:
 def _is_target(shape: Shape, possible: list[Shape]) -> bool:
     """Say whether a value may be a target, or a list of them; nothing is none."""
     return all(
-        _is_one(entry, possible)
+        any(assignable(entry, target) is None for target in possible)
         for member in members_of(shape)
         for entry in members_of(member.of if isinstance(member, ListShape) else member)
     )
-
-
-def _is_one(shape: Shape, possible: list[Shape]) -> bool:
-    is_entity = isinstance(shape, RecordShape) and shape.entity
-    return shape == ANY or is_entity or any(assignable(shape, target) is None for target in possible)
 
 
 def defaults_fit(context: Context) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from hikeshi.playbook.unknown import MAX_DEPTH, Unknown
 
-MAX_OPERATIONS = 200_000
+MAX_OPERATIONS = 1_000_000
 MAX_TEXT = 16 * 1024 * 1024
 MAX_ITEMS = 1_000_000
 MAX_INTEGER_BITS = 4_096

@@ -1,4 +1,4 @@
-"""What a dry run cannot know.
+"""Values that are not there: what a dry run cannot know, and what is stored elsewhere because it is large.
 
 Rule of this file: an `Unknown` never becomes a decided value. It has no truth, and text from outside that looks like
 a stored unknown is stored in a wrapper, so that it comes back as the data it was.
@@ -7,10 +7,11 @@ a stored unknown is stored in a wrapper, so that it comes back as the data it wa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import intern
 from typing import NoReturn, TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
-Value: TypeAlias = "bool | int | float | str | Unknown | list[Value] | dict[str, Value] | None"
+Value: TypeAlias = "bool | int | float | str | Unknown | Stored | list[Value] | dict[str, Value] | None"
 
 TAG = "$hikeshi"
 MAX_DEPTH = 100
@@ -33,6 +34,14 @@ class Unknown:
     def named(self, shape_name: str) -> Unknown:
         """Return what something of another shape becomes that was derived from this."""
         return Unknown(shape_name, self.why)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A value kept elsewhere by the SHA-256 of its JSON form, of so many bytes. It has to be loaded to be read."""
+
+    sha256: str
+    size_bytes: int
 
 
 def find_unknown(value: object) -> Unknown | None:
@@ -76,6 +85,8 @@ def _encode(value: object, depth: int) -> JSON:
         return value
     if isinstance(value, Unknown):
         return {TAG: "unknown", "of": value.shape_name, "why": value.why}
+    if isinstance(value, Stored):
+        return {TAG: "stored", "sha256": value.sha256, "bytes": value.size_bytes}
     if isinstance(value, list):
         return [_encode(entry, depth + 1) for entry in value]
     if isinstance(value, dict):
@@ -95,10 +106,13 @@ def _decode(data: JSON, depth: int) -> Value:
     if not isinstance(data, dict):
         return data
     if TAG not in data:
-        return {key: _decode(entry, depth + 1) for key, entry in data.items()}
+        # The same few keys stand in every answer of a product, and a run may keep a hundred thousand answers.
+        return {intern(key): _decode(entry, depth + 1) for key, entry in data.items()}
     match data:
         case {"$hikeshi": "unknown", "of": str(of), "why": str(why), **rest} if not rest:
             return Unknown(of, why)
+        case {"$hikeshi": "stored", "sha256": str(sha256), "bytes": int(size_bytes), **rest} if not rest:
+            return Stored(sha256, size_bytes)
         case {"$hikeshi": "data", "value": dict(inner), **rest} if not rest:
             return {key: _decode(entry, depth + 1) for key, entry in inner.items()}
     raise ValueError(f"a stored map has the key {TAG!r} but is neither an unknown nor wrapped data")

@@ -4,6 +4,20 @@ from hikeshi.report.changes import Change, changes, targets
 from hikeshi.report.plan import plan_report
 from hikeshi.report.result import run_report
 from hikeshi.report.timeline import TimelineEntry, timeline
+from hikeshi.report.times import Times
 from hikeshi.report.tree import tree
+from hikeshi.report.waits import Wait, waits_of
 
-__all__ = ["Change", "TimelineEntry", "changes", "plan_report", "run_report", "targets", "timeline", "tree"]
+__all__ = [
+    "Change",
+    "TimelineEntry",
+    "Times",
+    "Wait",
+    "changes",
+    "plan_report",
+    "run_report",
+    "targets",
+    "timeline",
+    "tree",
+    "waits_of",
+]

@@ -49,7 +49,7 @@ def changes(state: RunState, records: Iterable[Record]) -> Iterator[Change]:
     """Give every change and message of a run, in the order of the playbook."""
     settled, labels = _recorded(records)
     for _, node in tree(state):
-        if node.action is None or node.parts or state.routes[node.action].effect is Effect.READ:
+        if node.action is None or node.parts or state.effect_of(node.action) is Effect.READ:
             continue
         named = targets(state, node)
         fates = list(settled.get(node.path, {}).values())
@@ -62,8 +62,10 @@ def changes(state: RunState, records: Iterable[Record]) -> Iterator[Change]:
 def targets(state: RunState, node: Node) -> list[tuple[str, str]]:
     """Return what an action of a run is aimed at, for people, each with the connector that it goes to."""
     assert node.action is not None
-    route = state.routes[node.action]
     connector = ", ".join(node.at)
+    if node.releases is not None:  # the inverse of a change is not among the routes of the run that releases it
+        return [(_label(node.item), connector)]
+    route = state.routes[node.action]
     arguments = node.arguments or {}
     if route.target is None:
         reader = next((name for name in _READERS if name in arguments), next(iter(arguments), ""))
@@ -105,7 +107,7 @@ def _change(state: RunState, node: Node, label: str, connector: str, fate: ev.Ta
     return Change(
         node.path,
         node.action,
-        state.routes[node.action].effect,
+        state.effect_of(node.action),
         connector,
         label,
         outcome,

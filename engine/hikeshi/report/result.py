@@ -8,12 +8,17 @@ from hikeshi.core import Node, RunState, StepStatus
 from hikeshi.core.events import ErrorRecord
 from hikeshi.playbook.unknown import to_json
 from hikeshi.report.tree import tree
+from hikeshi.report.waits import waits_of
 
 __all__ = ["error_report", "run_report"]
 
 
 def run_report(state: RunState) -> dict[str, Any]:
-    """Return `{run, playbook, mode, status, steps: {path: {status, attempts, error}}, outputs, failures, error}`."""
+    """Return what a run came to, as plain data.
+
+    Shape: `{run, playbook, mode, status, steps: {path: {status, attempts, error}}, outputs, failures, unknown, error,
+    waits: [{kind, path, what, due_at}]}`.
+    """
     return {
         "run": state.run,
         "playbook": state.program.main,
@@ -24,6 +29,7 @@ def run_report(state: RunState) -> dict[str, Any]:
         "failures": list(state.failures),
         "unknown": sorted(state.unknown),
         "error": error_report(state.error),
+        "waits": [wait.to_json() for wait in waits_of(state)],
     }
 
 

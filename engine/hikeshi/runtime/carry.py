@@ -21,8 +21,9 @@ class Carry:
     With `only`, what else failed there counts as failed here, and is not tried.
     """
 
-    def __init__(self, fold: Callable[[str], RunState], run: str, only: str | None) -> None:
+    def __init__(self, fold: Callable[[str], RunState], load: Callable[[Any], Any], run: str, only: str | None) -> None:
         self._fold = fold
+        self._load = load
         self._run = run
         self._only = only
         self._old: RunState | None = None
@@ -44,10 +45,11 @@ class Carry:
     def _is_the_same(self, node: Node, arguments: dict[str, Any]) -> bool:
         """Say whether a result answers these arguments: all of them, but of a change its target decides."""
         assert self._old is not None
+        before = self._load(node.arguments or {})
         routing = self._old.routes.get(node.action or "")
         if routing is not None and routing.target is not None and routing.target in arguments:
-            return bool((node.arguments or {}).get(routing.target) == arguments[routing.target])
-        return node.arguments == arguments
+            return bool(before.get(routing.target) == arguments[routing.target])
+        return bool(before == arguments)
 
 
 def _is_within(path: str, step: str) -> bool:

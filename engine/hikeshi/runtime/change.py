@@ -73,6 +73,7 @@ class ChangeCall:
     ledger: Ledger | None = None
     check: Callable[[], None] | None = None  # raises unless this process may still send
     fates: list[_Fate] = field(default_factory=list)
+    repeated: bool = False  # an earlier request may have had its effect
 
     async def make(self, record: Record) -> list[Event]:
         """Make the change and return how it ended. Raises ConnectorError if nothing was sent."""
@@ -130,6 +131,7 @@ class ChangeCall:
             await self._wait_for_moving(self.fates)
         if any(fate.open for fate in self.fates):
             await record(self._intents(repeated=True))
+            self.repeated = True
             await self._send_and_see()
         return self._ending()
 
@@ -246,7 +248,7 @@ class ChangeCall:
             raise  # this process may not go on; whoever does reads back what became of it
         except Exception as exc:  # noqa: BLE001 - whatever it is, it must not turn a sent change into a failed one
             text = f"{self.spec.name}: a defect after the change was intended: {type(exc).__name__}"
-            _close(sent, "unknown" if door.sent else "failed", ConnectorError(text))
+            _close(sent, "unknown" if door.sent or self.repeated else "failed", ConnectorError(text))
 
     async def _send_then_see(self, sent: list[_Fate], door: Door) -> None:
         refused: dict[int, ConnectorError] = {}
@@ -286,7 +288,8 @@ class ChangeCall:
 
     async def _after_error(self, exc: ConnectorError, door: Door, fates: list[_Fate]) -> None:
         """Decide what an error means for these targets: not applied, applied after all, or unknown."""
-        maybe = exc.applied is Applied.MAYBE and door.sent
+        # That this request had no effect says nothing of the one before it.
+        maybe = (exc.applied is Applied.MAYBE and door.sent) or self.repeated
         if not (maybe or isinstance(exc, Conflict)):
             _close(fates, "failed", exc)
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,15 @@ from hikeshi.core import (
     TakeKey,
     WaitUntil,
     decide,
-    decode_event,
     encode_event,
-    evolve,
+    fold,
     instead_of,
     outstanding,
 )
 from hikeshi.core import events as ev
 from hikeshi.core.commands import Command
 from hikeshi.core.events import Event
+from hikeshi.core.large import LARGEST_INLINE_BYTES, load_all, move_out, value_of
 from hikeshi.journal import (
     Journal,
     JournalError,
@@ -87,6 +87,7 @@ class _Batch:
 
     records: list[bytes] = field(default_factory=list)
     taken: list[int] = field(default_factory=list)
+    blobs: dict[str, bytes] = field(default_factory=dict)
     ends_waits: bool = False
 
 
@@ -133,12 +134,11 @@ class Driver:
 
         Raises RunHalted if the journal cannot be written; actions under way are waited for first.
         """
+        if self._errands is not None:  # before anything is stored: from then on it is known who drives the run
+            self._errands.subscribe(self.state.run, self._receive, self._stop_for)
         try:
             await self._store(first)
-            self.state.take_fresh()
-            if self._errands is not None:
-                self._errands.subscribe(self.state.run, self._receive, self._stop_for)
-                await self._drain()
+            await self._drain()
             self.state.take_fresh()
             self._perform(outstanding(self.state))
             while self._under_way:
@@ -147,6 +147,8 @@ class Driver:
                 await self._store_arrivals()
                 self._perform(self.state.take_fresh())
             await self._give_up_in_order()
+            if self.state.has_stored:
+                self.state.outputs = self._loaded(self.state.outputs)
         except JournalError as exc:
             await self._wind_down()
             raise RunHalted(f"run {self.state.run} stops here: {exc}") from exc
@@ -245,8 +247,14 @@ class Driver:
         self._fold(events, batch)
         for message in messages:
             await self._fold_message(message, batch)
-        while decisions := decide(self.state):
+        while True:
+            decisions = decide(self.state)
             self._fold(decisions, batch, decided=True)
+            if self.state.wanted:
+                self._bring()
+            elif not decisions:
+                break
+        self.state.loaded.clear()
         if batch.records:
             await self._append(expected, batch)
         if batch.ends_waits:
@@ -256,8 +264,10 @@ class Driver:
         begun = self._clock.now()
         while True:
             try:
-                if batch.taken:
-                    await self._journal.append(self.state.run, expected, batch.records, takes=batch.taken)
+                if batch.taken or batch.blobs:
+                    await self._journal.append(
+                        self.state.run, expected, batch.records, takes=batch.taken, blobs=batch.blobs
+                    )
                 else:
                     await self._journal.append(self.state.run, expected, batch.records)
                 return
@@ -280,36 +290,51 @@ class Driver:
     def _fold(self, events: Sequence[Event], batch: _Batch, *, decided: bool = False) -> None:
         for event in events:
             try:
-                encoded = self._encode(event)
+                encoded = self._encode(event, batch.blobs)
             except ValueError as exc:
                 if not decided:
                     raise
-                encoded = self._encode(instead_of(event, str(exc)))
+                encoded = self._encode(instead_of(event, str(exc)), batch.blobs)
             self._fold_encoded(encoded, batch)
 
     def _fold_encoded(self, encoded: bytes, batch: _Batch) -> None:
         batch.records.append(encoded)
         # Folded from the bytes that are stored, so that a restart can't come to another state.
         record = decode_record(encoded)
-        stored = decode_event(record.kind, record.path, record.data)
-        evolve(self.state, stored, record.seq, record.at)
+        stored = fold(self.state, record.seq, record.at, record.kind, record.path, record.data, encoded)
         batch.ends_waits = batch.ends_waits or isinstance(stored, _ENDS_WAITS)
         for watch in self._watchers:
             watch(stored, self.state)
 
-    def _encode(self, event: Event) -> bytes:
+    def _encode(self, event: Event, blobs: dict[str, bytes]) -> bytes:
         data = encode_event(event)
         common: dict[str, Any] = {
             "run": self.state.run,
             "seq": self.state.seq + 1,
             "at": self._clock.now(),
             "kind": type(event).__name__,
+            "path": event.path,
         }
-        encoded = encode_record(**common, path=event.path, data=data)
+        encoded = encode_record(**common, data=data)
         if self._redactor.holds(encoded.decode()):
             masked = {name: without_secrets(self._redactor, name, value) for name, value in data.items()}
-            encoded = encode_record(**common, path=self._redactor.names(event.path), data=masked)
+            data, common["path"] = masked, self._redactor.names(event.path)
+            encoded = encode_record(**common, data=data)
+        if len(encoded) > LARGEST_INLINE_BYTES:
+            data, moved = move_out(data)
+            blobs.update(moved)
+            encoded = encode_record(**common, data=data)
         return encoded
+
+    def _bring(self) -> None:
+        """Load the values that decisions wait for. They are forgotten when the decisions are made."""
+        for name in self.state.wanted:
+            self.state.loaded[name] = value_of(self._journal.blob(name))
+        self.state.wanted.clear()
+
+    def _loaded(self, value: Any) -> Any:
+        """Return a value with everything that is stored elsewhere in its place."""
+        return load_all(value, lambda stored: value_of(self._journal.blob(stored.sha256)))
 
     # --- what comes from outside ------------------------------------------------------------------------------
 
@@ -348,7 +373,7 @@ class Driver:
         """Try to take a key: the journal stores the event only if no other run has it."""
         if self.state.owed.get(command.path) is not command:
             return
-        encoded = self._encode(ev.KeyAcquired(command.path, command.key))
+        encoded = self._encode(ev.KeyAcquired(command.path, command.key), {})
         try:
             await self._journal.append(self.state.run, self.state.seq + 1, [encoded])
         except ProjectionFailed as exc:
@@ -404,6 +429,8 @@ class Driver:
             case StartAction():
                 if command.intent is None and self.state.is_cancelled(self.state.nodes[command.path]):
                     return [ev.StepCancelled(command.path)]
+                if self.state.has_stored:
+                    command = replace(command, arguments=self._loaded(command.arguments))
                 return await self.gate.perform(command, self.record)
             case WaitUntil():
                 await self._clock.sleep_until(command.due_at)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from hikeshi.journal import Journal
+from hikeshi.playbook.unknown import from_json
 from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["Hold", "Ledger"]
@@ -120,8 +121,8 @@ class Ledger:
                 row["connector"],
                 row["target"],
                 row["label"],
-                json.loads(row["prior"]),
-                json.loads(row["undo"]),
+                from_json(json.loads(row["prior"])),
+                from_json(json.loads(row["undo"])),  # type: ignore[arg-type]  # a map, as we wrote it
                 row["status"],
                 datetime.fromisoformat(row["opened_at"]),
                 None if expires_at is None else datetime.fromisoformat(expires_at),

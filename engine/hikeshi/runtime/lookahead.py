@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from hikeshi.core import Program, RunState, decode_event, evolve
+from hikeshi.core import Program, RunState, fold
 from hikeshi.core.assume import assume_approved, covered_by
 from hikeshi.journal import Journal
 from hikeshi.runtime.clock import Clock
@@ -38,7 +38,7 @@ async def look_ahead(
     for record in journal.read(run):
         if record.seq > up_to:
             break
-        evolve(state, decode_event(record.kind, record.path, record.data), record.seq, record.at)
+        fold(state, record.seq, record.at, record.kind, record.path, record.data, record.encoded)
     failed_before = set(state.failures)
     assume_approved(state, approval)
     try:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 __all__ = ["START", "FakeClock", "VirtualClock"]
 
+_INSTANT_S = 1e-5  # sums of floating-point times differ by less than this
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -115,7 +116,7 @@ class VirtualClock:
         began_s = self.boot_s()
         while True:
             left_s = min((at - self.now()).total_seconds(), wanted_s - (self.boot_s() - began_s))
-            if left_s <= 0:
+            if left_s <= _INSTANT_S:
                 return
             await self._sleep_undisturbed(left_s)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from hikeshi.capabilities import Catalogue
 from hikeshi.connector import Connector
 from hikeshi.connector.registry import Registry, fill_catalogue
-from hikeshi.core import Node, Program, RunState, StepStatus, decode_event, evolve
+from hikeshi.core import Node, Program, RunState, StepStatus, decode_event, fold
 from hikeshi.core import events as ev
 from hikeshi.core.events import Event
 from hikeshi.core.program import pin_routes
@@ -182,7 +182,7 @@ class RunHarness:
         for record in self.journal.read(run):
             if up_to is not None and record.seq > up_to:
                 break
-            evolve(state, decode_event(record.kind, record.path, record.data), record.seq, record.at)
+            fold(state, record.seq, record.at, record.kind, record.path, record.data, record.encoded)
         return state
 
     def records(self, run: str = "run-1") -> list[Record]:

@@ -172,7 +172,12 @@ def test_a_run_with_a_broken_chain_is_named_once(intact: Path) -> None:
 
 @pytest.mark.parametrize(
     "statements",
-    [["DROP TABLE blobs"], ["DROP TABLE blob_links"], ["DROP TABLE blobs", "PRAGMA user_version = 1"]],
+    [
+        ["DROP TABLE blobs"],
+        ["DROP TABLE blob_links"],
+        ["DROP TABLE blobs", "DROP TABLE blob_links"],
+        ["DROP TABLE blobs", "PRAGMA user_version = 1"],
+    ],
     ids=len,
 )
 def test_lost_tables_are_an_error(intact: Path, statements: list[str]) -> None:

@@ -59,6 +59,7 @@ FIND = "  - {id: find, action: edr.get_host, with: {name: '{{ inputs.name }}'}}\
         ("none", False),
         ("[[steps.find]]", False),
         ("steps.state", False),
+        ("steps.alerts", False),
         ("steps.sure", False),
     ],
 )
@@ -68,6 +69,7 @@ def test_only_what_a_change_can_be_aimed_at_is_released(targets: str, fits: bool
         HEAD
         + FIND
         + "  - {id: state, action: edr.isolation_of, with: {host: '{{ steps.find }}'}}\n"
+        + "  - {id: alerts, action: edr.list_alerts}\n"
         + "  - {id: sure, for_each: inputs.names, action: edr.get_host, with: {name: '{{ item }}'}}\n"
         + f'  - {{release: "{targets}"}}\n'
     )

@@ -17,7 +17,7 @@ from hikeshi.playbook.plain_data import EvaluationError
         "10 ** 400 * 1.0",
         "range(10 ** 9)",
         "range(10 ** 30)",
-        "range(150000) | map('string') | map('upper') | join",
+        "range(400000) | map('string') | map('upper') | join",
         "big ~ big",
         "big | replace('a', 'bbb')",
         "big + big",
