@@ -17,10 +17,12 @@ from typing import Any
 
 import httpx
 
+from hikeshi.connector.door import current_door
 from hikeshi.journal import JournalError, decode_record
 
-__all__ = ["Boundaries", "CountedClock", "CountedJournal", "CountedTransport"]
+__all__ = ["LEAVING", "Boundaries", "CountedClock", "CountedJournal", "CountedTransport"]
 
+LEAVING = "leaving"  # how the name of the boundary begins at which nothing more can keep a request from being sent
 _WRITES = ("post", "signal")  # what else a journal makes durable
 _LOOK_EVERY_S = 0.02
 
@@ -78,7 +80,7 @@ class CountedJournal:
 
 
 class CountedTransport(httpx.AsyncBaseTransport):
-    """Connections with boundaries before a request's bytes leave, and after its answer was read or lost."""
+    """Connections with boundaries where a request's bytes leave, and after its answer was read or lost."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, boundaries: Boundaries) -> None:
         self._inner = inner
@@ -87,7 +89,7 @@ class CountedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.split("/", 3)[3]
         name = f"{request.method} {path}"
-        self._boundaries.cross(f"before {name}")
+        self._boundaries.cross(f"{LEAVING} {name}")
         try:
             response = await self._inner.handle_async_request(request)
         except httpx.HTTPError:
@@ -96,6 +98,12 @@ class CountedTransport(httpx.AsyncBaseTransport):
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _CountedAnswer(response.stream, f"after {name}: {response.status_code}", self._boundaries)
         return response
+
+    async def sign(self) -> dict[str, str]:
+        """Come to the boundary before a request, as the client's `authorize`: before its last look at the lease."""
+        door = current_door()
+        self._boundaries.cross(f"before {door.action if door is not None else 'a request'}")
+        return {}
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -65,6 +65,10 @@ class Site:
         how, detail = _how_it_ended(*ended)
         return Moment(how, self.product.arrivals(self.name, settled=alone), self.told(), detail)
 
+    def now(self, how: str, detail: str = "") -> Moment:
+        """Return how things stand while processes live."""
+        return Moment(how, self.product.arrivals(self.name, settled=False), self.told(), detail)
+
 
 class Lane:
     """Makes sites, one at a time, with a product of its own."""

@@ -43,7 +43,7 @@ def report(pool: Pool, cases: Sequence[Case], tally: Tally, *, as_json: bool = F
     began = time.monotonic()
     for done, (case, verdict) in enumerate(pool.imap_unordered(_judged, cases, chunksize=1), 1):
         tally.add(case.row, verdict, str(case))
-        for kind, text in verdict.problems:
+        for kind, text in [] if case.row[0] in tally.beyond else verdict.problems:
             print(f"{kind}: {case}: {text}", file=sys.stderr, flush=True)
         if done % 200 == 0:
             print(f"{done} of {len(cases)} cases", file=sys.stderr, flush=True)

@@ -24,12 +24,16 @@ KINDS = ("lost", "doubled", "stuck", "wrong")
 
 @dataclass(frozen=True)
 class Moment:
-    """How things stood when a process of the case had ended. `how`: killed, done, halted, failed, hangs."""
+    """How things stood when a process of the case had ended, or was interrupted.
+
+    `how`: killed, done, halted, failed, hangs; stopped and waits for a process that goes on later.
+    """
 
     how: str
     arrivals: Sequence[Arrival]
     told: Told
     detail: str = ""
+    stale: bool = False  # its process had lost the run: it may still read, and nothing else
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Verdict:
     asked: bool = False
     kills: int = 0
     halts: int = 0  # processes that ended by themselves, since the journal could not be written or was not theirs
+    interruptions: int = 0
 
     def add(self, kind: str, text: str) -> None:
         self.problems.append((kind, text))
@@ -52,7 +57,8 @@ class Verdict:
 def judge(playbook: Playbook, moments: Sequence[Moment], ending: Ending | None) -> Verdict:
     """Judge a case by the moments at which its processes ended, and by what was left in the end."""
     ways = Counter(moment.how for moment in moments)
-    verdict = Verdict(kills=ways["killed"], halts=ways["halted"])
+    interruptions = ways["killed"] + ways["halted"] + ways["stopped"]
+    verdict = Verdict(kills=ways["killed"], halts=ways["halted"], interruptions=interruptions)
     verdict.asked = any(moment.told.unknown for moment in moments)
     _judge_moments(moments, verdict)
     last = moments[-1]
@@ -78,8 +84,8 @@ def _judge_moments(moments: Sequence[Moment], verdict: Verdict) -> None:
             verdict.add("wrong", problem)
         for effect in {each.effect for each in moment.arrivals if each.result != "read"} - moment.told.intended:
             verdict.add("wrong", f"{effect} was sent before it was stored that it would be")
-        again = Counter(each.effect for each in moment.arrivals[len(before.arrivals) :])
-        for effect in again.keys() & before.told.confirmed:
+        arrived = [each for each in moment.arrivals[len(before.arrivals) :] if each.result != "read" or not moment.stale]
+        for effect in {each.effect for each in arrived} & before.told.confirmed:
             verdict.add("doubled", f"{effect} was confirmed, and asked again")
         for path, effects in moment.told.unknown.items():
             known = [effect for effect in effects if CLASSES[effect.partition(" ")[0]] != "manual"]
@@ -108,7 +114,7 @@ def _judge_effects(playbook: Playbook, last: Moment, verdict: Verdict) -> None:
 def _judge_messages(playbook: Playbook, last: Moment, verdict: Verdict) -> None:
     """What may be sent again is sent again only for a reason, and people who may have been told twice are told so."""
     sent = Counter(each.effect for each in last.arrivals if each.result in ("applied", "repeated"))
-    reasons = verdict.kills + verdict.halts + sum(fault.get("times", 1) for fault in playbook.faults)
+    reasons = verdict.interruptions + sum(fault.get("times", 1) for fault in playbook.faults)
     for effect in _of("notification", "idempotent", playbook.effects):
         if sent[effect] > 1 + reasons:
             verdict.add("doubled", f"{effect} was sent {sent[effect]} times, with {reasons} reasons to repeat it")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import inspect
 import os
 import resource
 import signal
@@ -28,7 +27,7 @@ from hikeshi.connector import http  # noqa: F401, I001
 from hikeshi.playbook import check, evaluate, library  # noqa: F401
 from hikeshi.runtime import change, errands, instances  # noqa: F401
 
-__all__ = ["Task", "be_the_victim", "has_leases", "opened"]
+__all__ = ["Task", "be_the_victim", "opened"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,8 @@ class Task:
     happened: bool = False
     stop_first: bool = False  # stop before anything is done, until whoever traces this process lets it go on
     largest_file_bytes: int | None = None
-    lease_s: float | None = None  # real seconds, for as long as an owner may do nothing
+    lease_s: float | None = None  # real seconds; as long again for the longest attempt
+    patience_s: float | None = None  # by the clock of the case: how long it waits for a journal that can't be written
 
 
 def opened(folder: Path, clock: Any = None, boundaries: Boundaries | None = None) -> Hikeshi:
@@ -57,7 +57,8 @@ def opened(folder: Path, clock: Any = None, boundaries: Boundaries | None = None
     class CountedBox(Box, product="box"):
         def set_up(self) -> None:
             if boundaries is not None:
-                self.http._transport = CountedTransport(self.http._transport, boundaries)
+                counted = CountedTransport(self.http._transport, boundaries)
+                self.http._transport, self.http.authorize = counted, counted.sign
 
     registry = Registry()
     registry.add(CountedBox)
@@ -91,7 +92,7 @@ async def _do(task: Task) -> dict[str, Any]:
     try:
         app = opened(Path(task.folder), clock, boundaries)
         try:
-            _shorten_lease(app, task.lease_s)
+            _arrange(app, task)
             return await _drive(app, task)
         finally:
             await app.aclose()
@@ -113,12 +114,11 @@ async def _drive(app: Hikeshi, task: Task) -> dict[str, Any]:
     return {"done": True}
 
 
-def has_leases() -> bool:
-    """Say whether this engine's owners have leases, so that a stopped process can lose its runs."""
-    return "lease_s" in inspect.signature(Ownership).parameters
-
-
-def _shorten_lease(app: Hikeshi, lease_s: float | None) -> None:
-    if lease_s is not None and has_leases():
+def _arrange(app: Hikeshi, task: Task) -> None:
+    """Set how long this process waits and for how long it owns its runs, and keep what it says of its troubles."""
+    app.trouble = lambda text: Path(task.result).with_suffix(".trouble").write_text(text, encoding="utf-8")
+    if task.patience_s is not None:
+        app.patience_s = task.patience_s
+    if task.lease_s is not None:
         folder = app.config.state_folder / "owners"
-        app.ownership = Ownership(folder, lease_s=lease_s, longest_attempt_s=lease_s)  # type: ignore[call-arg,unused-ignore]
+        app.ownership = Ownership(folder, lease_s=task.lease_s, longest_attempt_s=task.lease_s)

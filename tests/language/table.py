@@ -33,6 +33,8 @@ Row = tuple[str, str]
 """A construct, and a key or form of it; the construct itself has the empty key."""
 
 FILE, STEP, LOOP, WHILE, INPUT, TYPE = "the file", "any step", "for_each", "while", "an input", "a type"
+# What this version reads and checks, and does not do: said in the table, and to be taken out when it does.
+NOT_DONE: dict[Row, str] = {(FILE, "triggers"): "not done by this version: nothing starts a run by itself"}
 
 
 def rows() -> list[Row]:
@@ -135,14 +137,14 @@ def page(covered: dict[Row, Covered]) -> str:
         "Written by `python tests/language/table.py --write`; don't edit it. The rows are those of the parser's own",
         "tables. Each needs a test that runs it and one that refuses its misuse; a test fails while one is missing.",
         "",
-        f"{len(covered)} rows, {len(missing(covered))} tests missing.",
+        f"{len(covered)} rows, {len(missing(covered))} tests missing, {len(NOT_DONE)} not done by this version.",
     ]
     construct = None
     for row, tests in covered.items():
         if row[0] != construct:
             construct = row[0]
             lines += ["", f"## {construct}", "", "| key or form | is run by | misuse is refused by |", "|---|---|---|"]
-        lines.append(f"| {_key(row)} | {_tests(tests.runs)} | {_tests(tests.refuses)} |")
+        lines.append(f"| {_key(row)} | {NOT_DONE.get(row) or _tests(tests.runs)} | {_tests(tests.refuses)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -165,7 +167,7 @@ def missing(covered: dict[Row, Covered]) -> list[str]:
         f"{text} {' '.join(filter(None, row))!r}"
         for row, tests in covered.items()
         for kind, text in words.items()
-        if not getattr(tests, kind)
+        if not getattr(tests, kind) and not (kind == "runs" and row in NOT_DONE)
     ]
 
 

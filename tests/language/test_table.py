@@ -61,7 +61,7 @@ def test_a_row_without_a_test_is_told(table: ModuleType) -> None:
     """Nothing is complete by itself."""
     collector = table.Collector()
 
-    assert len(table.missing(collector.covered)) == 2 * len(table.rows())
+    assert len(table.missing(collector.covered)) == 2 * len(table.rows()) - len(table.NOT_DONE)
     collector.covered["approve", "quorum"].runs.append("test_it")
     assert "nothing runs 'approve quorum'" not in table.missing(collector.covered)
     assert "nothing refuses a misuse of 'approve quorum'" in table.missing(collector.covered)

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hikeshi.app.desk import Desk
 from hikeshi.app.errors import MessageNotTaken, MessageNotWanted, NothingToResolve, RunIsDriven, UnknownRun
-from hikeshi.app.runs import Runs
 from hikeshi.core import Program, RunState
 from hikeshi.journal import JournalError, Record, SequenceConflict
 from hikeshi.playbook.parse import load_playbook
@@ -38,7 +38,7 @@ steps:
 """
 
 
-class Hikeshi(Runs):
+class Hikeshi(Desk):
     """One project, opened. Everything is built when it is first needed."""
 
     @classmethod

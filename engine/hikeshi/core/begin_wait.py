@@ -143,11 +143,9 @@ def look(state: RunState, node: Node) -> Event:
     if state.is_cancelled(node):
         return ev.StepCancelled(node.path)
     wait = node.step.wait
-    scope = scope_of(state, node)
+    scope, arrived = scope_of(state, node), present(state, node.arrived)
     if isinstance(wait, EventWait):
-        if wait.when is not None and not evaluate_condition(
-            wait.when, {**scope, "event": present(state, node.arrived)}
-        ):
+        if wait.when is not None and not evaluate_condition(wait.when, {**scope, "event": arrived}):
             return ev.SignalPassed(node.path, node.signal)
         return ev.WaitEnded(node.path, node.arrived)
     assert isinstance(wait, ReadWait)
@@ -252,7 +250,8 @@ def undo_of(state: RunState, node: Node) -> Event:
     assert override is not None
     assert override.arguments is not None
     try:
-        arguments = arguments_of(override.arguments.evaluate(scope_of(state, node)))
+        arguments = arguments_of(override.arguments.evaluate(scope_of(state, node, after_itself=True)))
     except EvaluationError as exc:
-        return ev.UndoSet(node.path, None, ErrorRecord("expression", f"{node.step.position}: `undo`: {exc}"))
+        text = f"{node.step.position}: the change was made, but what undoes it could not be worked out: {exc}"
+        return ev.UndoSet(node.path, None, ErrorRecord("expression", text))
     return ev.UndoSet(node.path, {"action": override.action, "arguments": arguments})

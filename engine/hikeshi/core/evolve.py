@@ -189,9 +189,13 @@ def _action_succeeded(state: RunState, event: ev.ActionSucceeded) -> None:
 
 
 def _undo_set(state: RunState, event: ev.UndoSet) -> None:
-    """End the step; the inverse itself belongs to the hold, in the ledger."""
+    """End the step. The inverse itself belongs to the hold, in the ledger; without one somebody has to know."""
     del state.todo[Todo.UNDO, event.path]
-    end(state, state.nodes[event.path], StepStatus.SUCCEEDED)
+    node = state.nodes[event.path]
+    if event.error is None:
+        end(state, node, StepStatus.SUCCEEDED)
+    else:
+        fail(state, node, event.error)
 
 
 def _action_planned(state: RunState, event: ev.ActionPlanned) -> None:

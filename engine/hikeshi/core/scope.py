@@ -19,9 +19,11 @@ _ROLES = ("on_error", "on_failure", "finally")
 _IF_FAILED = ("on_error", "on_failure")
 
 
-def scope_of(state: RunState, node: Node) -> dict[str, Any]:
-    """Return the names that a step's expressions may use."""
+def scope_of(state: RunState, node: Node, *, after_itself: bool = False) -> dict[str, Any]:
+    """Return the names that a step's expressions may use; `after_itself`, its own output as well."""
     scope = frame_scope(state, node.frame, node)
+    if after_itself:
+        scope["steps"] = _Steps(state, node.frame, node, own=node)
     for above in inside_out(node):
         if above.has_item and above.group is not None and above.group.is_loop:
             scope.setdefault(getattr(above.step, "loop").name, present(state, above.item))  # noqa: B009 - loops have it
@@ -124,8 +126,14 @@ class _Names:
 
 
 class _Steps(_Names):
+    def __init__(self, state: RunState, frame: Frame, node: Node | None, own: Node | None = None) -> None:
+        super().__init__(state, frame, node)
+        self._own = own
+
     def get(self, name: str) -> Any:
         node = self.node(name)
+        if self._own is not None and node in (self._own, self._own.group):
+            return present(self._state, self._own.output)
         if not has_output(node):
             raise KeyError(name)
         if self.is_maybe(node):

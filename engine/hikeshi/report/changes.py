@@ -14,7 +14,7 @@ from hikeshi.report.tree import tree
 
 __all__ = ["Change", "changes", "targets"]
 
-Outcome = Literal["done", "already", "failed", "unknown", "open", "not reached"]
+Outcome = Literal["done", "already", "carried", "failed", "unknown", "open", "not reached"]
 
 _READERS = ("channel", "to", "email", "title")  # whom a message is for, or what it is about
 
@@ -30,8 +30,8 @@ _OUTCOMES: Mapping[StepStatus, Outcome] = {
 class Change:
     """One target of a change, or one message. `target` is what people call it: of a message, where it goes.
 
-    `already`: it was so before, and nothing was sent. `open`: the run is not that far yet. `not reached`: something
-    that it needs went wrong.
+    `already`: it was so before, and nothing was sent. `carried`: the run that this one retries did it. `open`: the run
+    is not that far yet. `not reached`: something that it needs went wrong.
     """
 
     path: str
@@ -47,7 +47,7 @@ class Change:
 
 def changes(state: RunState, records: Iterable[Record]) -> Iterator[Change]:
     """Give every change and message of a run, in the order of the playbook."""
-    settled, labels = _recorded(records)
+    settled, labels, carried = _recorded(records)
     for _, node in tree(state):
         if node.action is None or node.parts or state.effect_of(node.action) is Effect.READ:
             continue
@@ -56,7 +56,8 @@ def changes(state: RunState, records: Iterable[Record]) -> Iterator[Change]:
         for number, (label, connector) in enumerate(named):
             fate = fates[number] if len(fates) == len(named) else None
             known = labels.get((node.path, fate.target)) if fate is not None else None
-            yield _change(state, node, known or label, connector, fate)
+            change = _change(state, node, known or label, connector, fate)
+            yield replace(change, outcome="carried") if node.path in carried else change
 
 
 def targets(state: RunState, node: Node) -> list[tuple[str, str]]:
@@ -75,12 +76,15 @@ def targets(state: RunState, node: Node) -> list[tuple[str, str]]:
     return [(_label(entry), _owner(entry) or connector) for entry in entries]
 
 
-def _recorded(records: Iterable[Record]) -> tuple[dict[str, dict[str, ev.TargetSettled]], dict[tuple[str, str], str]]:
-    """Return the last word about each target of each path, and what targets were called when they were sent."""
+def _recorded(
+    records: Iterable[Record],
+) -> tuple[dict[str, dict[str, ev.TargetSettled]], dict[tuple[str, str], str], set[str]]:
+    """Return the last word about each target of each path, what targets were called, and what was taken over."""
     settled: dict[str, dict[str, ev.TargetSettled]] = {}
     labels: dict[tuple[str, str], str] = {}
+    carried: set[str] = set()
     for record in records:
-        if record.kind not in ("ActionIntended", "TargetSettled", "StepResolved"):
+        if record.kind not in ("ActionIntended", "ActionSucceeded", "TargetSettled", "StepResolved"):
             continue
         event = decode_event(record.kind, record.path, record.data)
         if isinstance(event, ev.TargetSettled):
@@ -92,7 +96,9 @@ def _recorded(records: Iterable[Record]) -> tuple[dict[str, dict[str, ev.TargetS
                     settled[record.path][target] = replace(fate, outcome=outcome, error=None)
         elif isinstance(event, ev.ActionIntended):
             labels.update({(record.path, each["identity"]): each["label"] for each in event.targets})
-    return settled, labels
+        elif isinstance(event, ev.ActionSucceeded) and event.carried_from is not None:
+            carried.add(record.path)
+    return settled, labels, carried
 
 
 def _change(state: RunState, node: Node, label: str, connector: str, fate: ev.TargetSettled | None) -> Change:

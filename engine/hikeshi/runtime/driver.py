@@ -42,6 +42,7 @@ from hikeshi.journal import (
     decode_record,
     encode_record,
 )
+from hikeshi.playbook.unknown import from_json
 from hikeshi.quick_dataclass import dataclass
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import RunCancelled, RunHalted
@@ -128,6 +129,7 @@ class Driver:
         self._under_way: dict[str, tuple[Command, asyncio.Task[None]]] = {}
         self._acting = 0  # commands under way that go on by themselves
         self._last_message = 0
+        self._waits_for_key: set[str] = set()
 
     async def drive(self, first: Sequence[Event] = ()) -> None:
         """Go on until the run is over, only people can bring it on, or nothing happens for as long as it may take.
@@ -380,13 +382,22 @@ class Driver:
             holder = getattr(exc.__cause__, "holder", None)
             if holder is None:
                 raise
-            if command.on_conflict != "queue":
-                await self._store([ev.KeyRefused(command.path, command.key, holder, command.on_conflict == "join")])
+            joins = command.on_conflict == "join" and self._is_the_same_as(holder)
+            if joins or command.on_conflict == "reject":
+                await self._store([ev.KeyRefused(command.path, command.key, holder, joins)])
             else:
+                self._waits_for_key.add(command.path)
                 self._perform([command])
             return
         self._fold_encoded(encoded, _Batch())
         await self._store([])
+
+    def _is_the_same_as(self, run: str) -> bool:
+        """Say whether another run was started for the same."""
+        first = next(iter(self._journal.read(run)), None)
+        if first is None or first.data["mode"] != self.state.mode:
+            return False
+        return bool(from_json(first.data["inputs"]) == self.state.waiting_inputs)
 
     # --- performing -------------------------------------------------------------------------------------------
 
@@ -418,10 +429,11 @@ class Driver:
         self._arrived.put_nowait(delivery)
 
     async def _want_key(self, command: TakeKey) -> _Delivery:
-        if self._errands is None:
-            await self._clock.sleep(_TRY_AGAIN_S)
-        else:
-            await self._errands.until_free(self.state.run, command)
+        if command.path in self._waits_for_key:
+            if self._errands is None:
+                await self._clock.sleep(_TRY_AGAIN_S)
+            else:
+                await self._errands.until_free(self.state.run, command.key)
         return _Delivery(ended=command.path, key=command)
 
     async def _events_of(self, command: Command) -> Sequence[Event]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hikeshi.capabilities import Catalogue, UnknownAction
 from hikeshi.connector.errors import ConnectorError
-from hikeshi.core import AwaitSignal, FindHolds, PlanCovered, RunState, StartAction, TakeKey
+from hikeshi.core import AwaitSignal, FindHolds, PlanCovered, RunState, StartAction
 from hikeshi.core import events as ev
 from hikeshi.core.begin_wait import digest_of
 from hikeshi.core.events import Event
@@ -211,10 +211,10 @@ class Errands:
             not_known,
         )
 
-    async def until_free(self, run: str, command: TakeKey) -> None:
+    async def until_free(self, run: str, key: str) -> None:
         """Return when no other run has a key, as far as can be seen; whoever wants it then has to try."""
-        while command.on_conflict == "queue":
-            rows = self._journal.query("SELECT run FROM run_keys WHERE key = ?", (command.key,))
+        while True:
+            rows = self._journal.query("SELECT run FROM run_keys WHERE key = ?", (key,))
             if not rows or rows[0]["run"] == run:
                 return
             await self._clock.sleep(self._look_every_s)

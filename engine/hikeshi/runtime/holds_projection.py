@@ -60,7 +60,7 @@ class HoldsProjection:
                 _settled(tx, record, data)
             case "StepResolved":
                 _resolved(tx, record, data)
-            case "UndoSet":
+            case "UndoSet" if data["error"] is None:
                 tx.execute(
                     "UPDATE holds SET undo = ? WHERE run = ? AND path = ?",
                     (json.dumps(data["undo"]), record.run, record.path),

@@ -213,10 +213,11 @@ class VirtualLoop(_Base):  # type: ignore[misc]
         """
         if self._running:
             raise RuntimeError("a running loop is killed by stopping it first")
+        living = self._living()  # nothing but what is waited for keeps most of them
         self.close()
         asyncio._set_running_loop(self)
         try:
-            for task in self._living():
+            for task in living:
                 _bury(task, self._tasks[task])
         finally:
             asyncio._set_running_loop(None)
