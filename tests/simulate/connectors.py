@@ -196,6 +196,14 @@ class Turns(Model):
     times: int
 
 
+class Probe(Model):
+    """Whether something is ready."""
+
+    connector: str
+    name: str
+    ready: bool
+
+
 def is_there(state: Tag, _prior: Tag) -> bool:
     return state.there
 
@@ -216,6 +224,16 @@ class SimVault(Product, product="vault"):
         """Read a tag."""
         return await self._ask(  # type: ignore[no-any-return]
             "tag_of", name, lambda: Tag(connector=self.name, name=name, there=self._state("tag", name, False))
+        )
+
+    @read
+    async def probe_of(self, name: str) -> Probe:
+        """Look whether something is ready: some things are after a while, others never."""
+        ready_at_s = self.outside.ready_at_s(name)
+        return await self._ask(  # type: ignore[no-any-return]
+            "probe_of",
+            name,
+            lambda: Probe(connector=self.name, name=name, ready=self.outside.clock.real_s >= ready_at_s),
         )
 
     @change(target="name", undo="drop_tag", verify="tag_of", done=is_there, recovery=Recovery.VERIFIABLE)

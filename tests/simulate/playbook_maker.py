@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from dice import Dice
-from written import Condition, Handler, Kind, Loop, Written, WrittenStep
+from written import Condition, Handler, Kind, Loop, Repeat, Written, WrittenStep
 
 __all__ = ["CONSTRUCTS", "PlaybookMaker"]
 
@@ -38,6 +38,15 @@ CONSTRUCTS = (
     "stop",
     "vars",
     "failing",
+    "approve",
+    "ask",
+    "wait",
+    "while",
+    "hold",
+    "release",
+    "undo",
+    "run timeout",
+    "concurrency",
 )
 
 
@@ -89,8 +98,21 @@ class PlaybookMaker:
         if ids and self.dice.chance(50):
             made.outputs = {"gives": f"{{{{ steps.{self.dice.pick(ids)} | default('-') }}}}"}
             self.used["outputs"] += 1
+        self._limit_run(made)
         made.used = self.used
         return made
+
+    def _limit_run(self, made: Written) -> None:
+        if made.id == "main" and self._has("run timeout") and self.dice.chance(10):
+            made.more["timeout"] = self.dice.pick(["1h", "2m", "20s"])
+            self.used["timeout of the run"] += 1
+        if self._has("concurrency") and self.dice.chance(20):
+            # A key of its own for each run is never taken; one for all is.
+            key = self.dice.pick(["all", "all", "{{ inputs.tag }}"])
+            on_conflict = self.dice.pick(["queue", "queue", "reject", "join"])
+            made.more["concurrency"] = {"key": key, "on_conflict": on_conflict}
+            made.refuses_second = on_conflict == "reject"
+            self.used[f"concurrency: {on_conflict}"] += 1
 
     # --- lists ------------------------------------------------------------------------------------------------
 
@@ -106,7 +128,16 @@ class PlaybookMaker:
                 self._place_in(name, place, steps, step, with_last=step is not made[0], reads=reads)
                 ended[step.key] = self._ended_before(step, steps, ended)
                 steps.append(step)
+        self._choose_covered(steps)
         return steps
+
+    def _choose_covered(self, steps: list[WrittenStep]) -> None:
+        """Let some approvals name what they cover, instead of covering all that comes after them."""
+        for at, step in enumerate(steps):
+            later = [other.key for other in steps[at + 1 :] if other.id is not None]
+            if step.kind == "approve" and later and self.dice.chance(30):
+                step.covers = tuple(self.dice.some(later, len(later))) or (later[0],)
+                self.used["covers"] += 1
 
     def _reading(
         self, place: _Place, steps: list[WrittenStep], ended: dict[str, frozenset[str]], *, parallel: bool
@@ -160,14 +191,26 @@ class PlaybookMaker:
 
     def _block(self, kind: Kind, place: _Place) -> WrittenStep:
         step = self._step(kind, "parallel" if kind == "parallel" else "nested block")
-        loop = None
-        if self._has("loops") and not (place.ordered and place.may_stop) and self.dice.chance(35):
-            loop = self._loop()
+        loop, repeats = None, False
+        if not (place.ordered and place.may_stop) and self.dice.chance(45):
+            repeats = self._has("while") and self.dice.chance(25)
+            loop = self._loop() if self._has("loops") and not repeats else None
         inside = self._inside(place, loop)
-        inside.may_stop = place.may_stop and kind == "steps" and loop is None
+        inside.may_stop = place.may_stop and kind == "steps" and loop is None and not repeats
         step.loop = loop
         step.children = self._list(kind, inside, most=3)
+        if repeats:
+            step.repeat = self._repeated(step)
         return step
+
+    def _repeated(self, step: WrittenStep) -> Repeat:
+        kinds = {"false": 2, "true": 1, **({"error": 1} if self._has("failing") else {})}
+        inner = [child.id for child in step.children if child.id is not None]
+        if inner:
+            kinds["status"] = 4
+        kind = self.dice.weighted(kinds)
+        self.used[f"while: {kind}"] += 1
+        return Repeat(self._condition_of(kind, tuple(inner)), self.dice.between(1, 3))
 
     def _inside(self, place: _Place, loop: Loop | None) -> _Place:
         around = () if loop is None else ((loop.name, loop.batch is not None),)
@@ -231,7 +274,8 @@ class PlaybookMaker:
         step = self._step("change", "change of a host", named=True)
         step.names = find.names
         step.body = {"action": "edr.isolate_host", "with": {"host": f"{{{{ steps.{find.id} }}}}", "reason": "sim"}}
-        return self._pair(find, step, place, "edr.release_host", "host")
+        self._add_hold(step)
+        return self._pair(find, step, place, "edr.release_host")
 
     def _user(self, place: _Place) -> list[WrittenStep]:
         find = self._find(place, "identity.get_user", "read")
@@ -239,15 +283,17 @@ class PlaybookMaker:
         step.names = find.names
         action = self.dice.pick(["identity.disable_user", "identity.revoke_sessions"])
         step.body = {"action": action, "with": {"user": f"{{{{ steps.{find.id} }}}}", "reason": "sim"}}
-        return self._pair(find, step, place, "identity.enable_user", "user")
+        if action == "identity.disable_user":
+            self._add_hold(step)
+        return self._pair(find, step, place, "identity.enable_user")
 
-    def _pair(
-        self, find: WrittenStep, step: WrittenStep, place: _Place, inverse: str, what: str
-    ) -> list[WrittenStep]:
+    def _pair(self, find: WrittenStep, step: WrittenStep, place: _Place, inverse: str) -> list[WrittenStep]:
         """Return a read with the change of what it found; sometimes the change is made twice, or taken back."""
         self._add_retry(step)
         steps = [find, step]
-        if self.dice.chance(20):
+        if self._has("release") and self.dice.chance(15):
+            steps.append(self._release(f"steps.{find.id}"))
+        elif self.dice.chance(20):
             again = self._step("change", "change of the same again")
             action = self.dice.pick([step.body["action"], inverse])
             again.names = find.names
@@ -273,6 +319,7 @@ class PlaybookMaker:
             step.body["at"] = "'fw_eu'"
             step.instances = ("fw_eu",)
             self.used["at"] += 1
+        self._add_hold(step)
         self._add_retry(step)
         return [self._decorate(step, place)]
 
@@ -282,6 +329,58 @@ class PlaybookMaker:
         step.body = {"action": f"vault.{verb}", "with": {"name": self._about(step, place)}}
         step.instances = ("vault",)
         self._add_retry(step)
+        if verb != "put_tag":
+            return [self._decorate(step, place)]
+        self._add_hold(step)
+        self._add_undo(step)
+        name = step.body["with"]["name"]
+        if self._has("release") and not place.items and "{{" in name and self.dice.chance(15):
+            fixed = name.removesuffix("{{ inputs.tag }}")
+            return [step, self._release(f"'{fixed}' ~ inputs.tag")]
+        return [self._decorate(step, place)]
+
+    def _release(self, targets: str) -> WrittenStep:
+        step = self._step("release", "release")
+        step.body = {"release": targets}
+        return step
+
+    def _approve(self, place: _Place) -> list[WrittenStep]:
+        step = self._step("approve", "approve")
+        by = self.dice.pick([["role:lead"], ["kei"], ["role:analyst", "sho"]])
+        step.body = {"approve": f"{step.key} of {{{{ inputs.tag }}}}?", "by": by, "within": self._within()}
+        if by != ["kei"] and self.dice.chance(25):
+            step.body["quorum"] = 2
+            self.used["quorum"] += 1
+        if self.dice.chance(30):
+            step.body["escalate"] = {"to": ["role:boss"], "within": self._within()}
+            self.used["escalate"] += 1
+        return [self._decorate(step, place)]
+
+    def _ask(self, place: _Place) -> list[WrittenStep]:
+        step = self._step("ask", "ask")
+        form = {"note": {"type": "string"}, "count": {"type": "integer", "default": 1}}
+        step.body = {"ask": "What is it?", "form": form, "by": ["role:analyst"], "within": self._within()}
+        return [self._decorate(step, place)]
+
+    def _within(self) -> str:
+        return self.dice.pick(["1h", "5m", "8h", "1d"])
+
+    def _wait(self, place: _Place) -> list[WrittenStep]:
+        step = self._step("wait", "wait")
+        step.waits = self.dice.pick(["time", "read", "signal"])
+        self.used[f"wait: {step.waits}"] += 1
+        most = self.dice.pick(["10m", "1h", "3h"])
+        if step.waits == "time":
+            step.body = {"wait": self.dice.pick(["1s", "90s", "2h", "{{ 5 + inputs.zero }}m"])}
+        elif step.waits == "read":
+            name = {"name": self._about(step, place)}
+            look = {"action": "vault.probe_of", "with": name, "until": "result.ready", "every": "30s", "at_most": most}
+            step.body = {"wait": look}
+        else:
+            event = self.dice.pick(["ping", "pong"])
+            step.body = {"wait": {"event": event, "at_most": most}}
+            if self.dice.chance(60):
+                step.body["wait"]["when"] = "event.good"
         return [self._decorate(step, place)]
 
     def _tell(self, place: _Place) -> list[WrittenStep]:
@@ -356,8 +455,11 @@ class PlaybookMaker:
             kinds["status"] = 3
         kind = self.dice.weighted(kinds)
         self.used[f"when: {kind}"] += 1
+        return self._condition_of(kind, place.visible)
+
+    def _condition_of(self, kind: str, names: tuple[str, ...]) -> Condition:
         if kind == "status":
-            name, status = self.dice.pick(place.visible), self.dice.pick(["succeeded", "failed", "skipped"])
+            name, status = self.dice.pick(names), self.dice.pick(["succeeded", "failed", "skipped"])
             return Condition(f"status.{name} == '{status}'", step=(name, status))
         if kind == "error":
             return Condition("1 / inputs.zero > 1")
@@ -383,6 +485,17 @@ class PlaybookMaker:
             step.body["timeout"] = self.dice.pick(["25s", "40s"])
             self.used["timeout of an attempt"] += 1
 
+    def _add_hold(self, step: WrittenStep) -> None:
+        if self._has("hold") and self.dice.chance(25):
+            step.body["hold"] = self.dice.pick(["10m", "1h", "20s", "1d"])
+            self.used["hold"] += 1
+
+    def _add_undo(self, step: WrittenStep) -> None:
+        if self._has("undo") and self.dice.chance(25):
+            own = {"action": "vault.drop_tag", "with": {"name": step.body["with"]["name"]}}
+            step.body["undo"] = own if "hold" in step.body else self.dice.pick(["none", own])
+            self.used["undo"] += 1
+
     def _has(self, construct: str) -> bool:
         return construct not in self.without
 
@@ -407,6 +520,9 @@ _LEAVES: tuple[tuple[str, Callable[[PlaybookMaker, _Place], list[WrittenStep]], 
     ("notify", PlaybookMaker._tell, 3),
     ("set", PlaybookMaker._set, 2),
     ("sub-playbooks", PlaybookMaker._run, 2),
+    ("approve", PlaybookMaker._approve, 2),
+    ("ask", PlaybookMaker._ask, 1),
+    ("wait", PlaybookMaker._wait, 2),
 )
 
 
@@ -433,4 +549,4 @@ def _put_in(step: WrittenStep, further: str) -> None:
             return {name: changed(entry) for name, entry in value.items()}
         return value
 
-    step.body = {name: changed(value) if name == "with" else value for name, value in step.body.items()}
+    step.body = {name: changed(value) if name in ("with", "undo") else value for name, value in step.body.items()}

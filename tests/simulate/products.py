@@ -125,11 +125,19 @@ class Outside:
     latest: dict[tuple[str, str, str], int] = field(default_factory=dict)
     keys: set[tuple[str, str]] = field(default_factory=set)
     faults: Counter[str] = field(default_factory=Counter)
+    ready: dict[str, float] = field(default_factory=dict)
     _count: int = 0
 
     def state(self, instance: str, kind: str, name: str, normal: Any) -> Any:
         """Return what a product shows of a thing."""
         return self.states.get((instance, kind, name), normal)
+
+    def ready_at_s(self, name: str) -> float:
+        """Return when something that is looked at is ready: some time after the first look, or never."""
+        if name not in self.ready:
+            after_s = self.dice.pick([0.0, self.dice.seconds(1, 600), self.dice.seconds(1, 20_000)])
+            self.ready[name] = self.clock.real_s + after_s
+        return self.ready[name]
 
     def put_right(self, request: Request, target: str) -> None:
         """Let a person bring about by hand what a request was to bring about."""

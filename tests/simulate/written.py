@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Condition", "Handler", "Kind", "Loop", "Written", "WrittenStep", "to_yaml"]
+__all__ = ["Condition", "Handler", "Kind", "Loop", "Repeat", "Written", "WrittenStep", "to_yaml"]
 
-Kind = Literal["read", "change", "notify", "set", "steps", "parallel", "playbook", "stop"]
+Kind = Literal[
+    *("read", "change", "notify", "set", "steps", "parallel", "playbook", "stop"),
+    *("approve", "ask", "wait", "release"),
+]
 
 
 @dataclass
@@ -49,6 +52,14 @@ class Loop:
 
 
 @dataclass
+class Repeat:
+    """`while`: its condition, asked after each pass, and the most passes there may be."""
+
+    condition: Condition
+    at_most: int
+
+
+@dataclass
 class Handler:
     """`on_error`: steps, `continue`, or both."""
 
@@ -76,6 +87,9 @@ class WrittenStep:
     children: list[WrittenStep] = field(default_factory=list)
     calls: str | None = None
     stops: Literal["", "succeeded", "failed"] = ""
+    repeat: Repeat | None = None
+    covers: tuple[str, ...] | None = None  # of an approval: the keys of the siblings it covers; None: all after it
+    waits: Literal["", "time", "read", "signal"] = ""
 
     @property
     def continued(self) -> bool:
@@ -91,6 +105,10 @@ class WrittenStep:
         if self.loop is not None:
             data |= _loop_data(self.loop)
         data |= self.body
+        if self.covers is not None:
+            data["covers"] = list(self.covers)
+        if self.repeat is not None:
+            data |= {"while": self.repeat.condition.text, "at_most": self.repeat.at_most}
         if self.children:
             data[self.kind] = [child.data() for child in self.children]
         if self.on_error is not None:
@@ -109,6 +127,7 @@ class Written:
     finally_: list[WrittenStep] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)  # further keys at the top
+    refuses_second: bool = False  # its `concurrency` refuses what can't run now
     used: Counter[str] = field(default_factory=Counter)
 
     def text(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hikeshi.app.errors import UnknownRun
-from hikeshi.app.following import Following
 from hikeshi.app.runs import Runs
+
+if TYPE_CHECKING:
+    from hikeshi.app.following import Following
 
 __all__ = ["Desk"]
 
@@ -32,6 +34,8 @@ class Desk(Runs):
 
     def following(self, run: str) -> Following:
         """Look on at a run, whoever drives it. Raises UnknownRun."""
+        from hikeshi.app.following import Following
+
         return Following(self, run)
 
     def stuck(self) -> list[dict[str, Any]]:
@@ -41,7 +45,7 @@ class Desk(Runs):
         and `resume` for a run that is paused, which has no path.
         """
         rows = self.journal.query(
-            "SELECT runs.run, path, 'resolve' AS kind, playbook, actor, started_at FROM run_unknown JOIN runs USING (run)"
+            "SELECT run, path, 'resolve' AS kind, playbook, actor, started_at FROM run_unknown JOIN runs USING (run)"
             " UNION ALL SELECT run, '', 'resume', playbook, actor, started_at FROM runs"
             " WHERE paused = 1 AND finished_at IS NULL ORDER BY started_at, run, path"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from hikeshi.core import RunState, StartAction, decode_event, evolve
+from hikeshi.core import StartAction, decode_event, evolve
 from hikeshi.core import events as ev
 from hikeshi.core.commands import FindHolds, PlanCovered
 
@@ -37,6 +37,7 @@ class Following:
             event = decode_event(record.kind, record.path, record.data)
             evolve(self.state, event, record.seq, record.at)
             found.append((event, record.seq))
+        self.state.take_fresh()  # nothing is performed here
         return found
 
     def driver(self) -> Literal["this", "other", "nobody", "gone"]:

@@ -1,8 +1,10 @@
 """Leases: a process that is stopped loses its runs in the end, and can't send anything once it has."""
 
+import fcntl
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -328,6 +330,27 @@ def test_durations_that_make_no_sense_are_refused(folder: Path, durations: dict[
     with pytest.raises(JournalMisused):
         Ownership(folder, **durations)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("taking_over", [False, True])
+def test_a_renewal_or_takeover_waits_for_another(take: Take, folder: Path, clock: Clock, taking_over: bool) -> None:
+    """While one is under way, the next one waits, so that neither sees half of it."""
+    owner, other = take(), take()
+    clock.now_s += 16
+    descriptor = os.open(folder / "takeover.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    ended = threading.Event()
+
+    def end() -> None:
+        ended.set()
+        os.close(descriptor)
+
+    threading.Timer(0.02, end).start()
+    if taking_over:
+        assert other.may_take_over(owner.owner_id)
+    else:
+        owner.renew()
+    assert ended.is_set()
 
 
 def test_a_renewal_that_meets_a_takeover_without_the_lock_is_lost(take: Take, clock: Clock) -> None:
