@@ -19,7 +19,7 @@ from hikeshi.core import Program, RunState, fold, key_of
 from hikeshi.core import events as ev
 from hikeshi.core.large import load_all, value_of
 from hikeshi.core.program import pin_routes
-from hikeshi.journal import SequenceConflict
+from hikeshi.journal import LeaseLost, LeaseOver, SequenceConflict
 from hikeshi.playbook.inputs import accept_inputs, inputs_from_text
 from hikeshi.project import ProjectError
 from hikeshi.runtime.driver import Driver, Watcher
@@ -265,9 +265,21 @@ class Runs(Programs):
     def _gate(self, run: str, mode: Mode, carry: Carry | None = None) -> Gate:
         gate = Gate(run, mode, self.catalogue, self.instances, self.redactor, self.clock, carry=carry)
         if mode == "live":
-            gate.check = self.ownership.check
+            gate.check = self._check_lease
             gate.ledger = self.errands.ledger
         return gate
+
+    def _check_lease(self) -> None:
+        """Raise LeaseLost unless this process may send a change now.
+
+        One that stood still for longer than its lease may go on, if nobody has taken its runs: renewing decides that.
+        """
+        try:
+            self.ownership.check()
+        except LeaseLost:
+            raise
+        except LeaseOver:
+            self.ownership.renew()
 
     def _new_run_id(self) -> str:
         return f"{self.clock.now():%Y%m%d-%H%M%S}-{os.urandom(5).hex()}"

@@ -63,12 +63,10 @@ class Hikeshi(Desk):
         `resume`, `resolve` (path, happened). Raises UnknownRun, MessageNotWanted with the reason of a refusal,
         MessageNotTaken if the process that drives the run does not answer, RunHalted.
         """
-        if next(iter(self.journal.read(run)), None) is None:
-            raise UnknownRun(f"there is no run {run!r}; 'hikeshi runs' lists them")
-        message = await self.journal.post(run, kind, data, sender=actor, at=self.clock.now())
         state = self.fold(run)
         if state.finished is not None:
             raise MessageNotWanted(f"run {run} is over: {state.finished}")
+        message = await self.journal.post(run, kind, data, sender=actor, at=self.clock.now())
         try:
             state = await self.go_on(run, watchers)
         except RunIsDriven:
@@ -154,25 +152,25 @@ class Hikeshi(Desk):
             " AND (parked = 0 OR wake_at <= ? OR wants_key IS NOT NULL OR signals <> '[]') ORDER BY started_at, run",
             (now.isoformat(),),
         )
-        with_messages = set(self.journal.runs_with_messages())
         alive: dict[str, bool] = {}
-        runs = [row["run"] for row in rows if row["run"] in with_messages or self._is_due(row, now, alive)]
-        runs += sorted(with_messages.difference(runs).intersection(self._unfinished(with_messages)))
+        runs = [row["run"] for row in rows if self._is_due(row, now, alive)]
+        with_messages = [run for run in self.journal.runs_with_messages() if self._is_left(run, alive)]
+        runs = list(dict.fromkeys([*runs, *with_messages]))
         holds = self._ledger.due(now)
         return Due(runs, holds, self._next_at())
 
-    def _unfinished(self, runs: set[str]) -> set[str]:
-        """Return those of some runs that are not over and not driven by somebody."""
-        found = set()
-        for run in runs:
-            rows = self.journal.query("SELECT owner, parked, finished_at FROM runs WHERE run = ?", (run,))
-            if rows and rows[0]["finished_at"] is None and (rows[0]["parked"] or self._is_free(rows[0]["owner"], {})):
-                found.add(run)
-        return found
+    def _is_left(self, run: str, alive: dict[str, bool]) -> bool:
+        """Say whether a run is not over and nobody drives it."""
+        rows = self.journal.query("SELECT owner, parked, finished_at FROM runs WHERE run = ?", (run,))
+        if not rows or rows[0]["finished_at"] is not None or self.errands.drives(run):
+            return False
+        return bool(rows[0]["parked"]) or self._is_free(rows[0]["owner"], alive)
 
     def _is_due(self, row: Any, now: datetime, alive: dict[str, bool]) -> bool:
+        if self.errands.drives(row["run"]):
+            return False
         if not row["parked"]:
-            return not self.errands.drives(row["run"]) and self._is_free(row["owner"], alive)
+            return self._is_free(row["owner"], alive)
         if row["paused"]:
             return False
         if row["wake_at"] is not None and datetime.fromisoformat(row["wake_at"]) <= now:
@@ -192,7 +190,7 @@ class Hikeshi(Desk):
 
     def _next_at(self) -> datetime | None:
         rows = self.journal.query(
-            "SELECT MIN(wake_at) AS at FROM runs WHERE finished_at IS NULL AND parked = 1 AND wake_at IS NOT NULL"
+            "SELECT MIN(wake_at) AS at FROM runs WHERE finished_at IS NULL AND parked = 1 AND NOT paused"
         )
         times = [self._ledger.next_due_at()]
         if rows[0]["at"] is not None:

@@ -104,7 +104,9 @@ class Worker:
             self._not_before[name] = self._clock.now() + timedelta(seconds=30)
             self._trouble(name, exc)
         else:
-            if state is not None:
+            if state is None:  # somebody else is at it
+                self._not_before[name] = self._clock.now() + timedelta(seconds=_LOOK_EVERY_S)
+            else:
                 self._ended(state)
         finally:
             del self._tasks[name]
