@@ -42,6 +42,9 @@ PROMISES = {
     "one-owner": "no two owners append to a run",
     "no-error-escapes": "no error of the engine's own comes to light",
     "waits-are-kept": "nothing is tried again before its time",
+    "who-may-decides": "only those decide who were asked, and about what they were shown",
+    "approved-before-change": "a change that an approval covers is announced after it, for targets that were shown",
+    "holds-end": "what was held for a time is taken back when that is over",
     "deterministic": "the same seed gives the same run",
 }
 
@@ -57,6 +60,7 @@ class Checks:
         self.compared = 0
         self._failed: dict[tuple[str, str], str] = {}
         self._happenings = -1
+        self._asked: dict[tuple[str, str], Question] = {}
         self._quiet_since_s = 0.0
 
     # --- what leaves ------------------------------------------------------------------------------------------
@@ -122,6 +126,7 @@ class Checks:
             world.break_("dead-do-nothing", f"{process.name} stored something after its death")
         world.clock.happenings += 1
         for encoded in records:
+            self._remember_questions(encoded)
             record = world.ledger.note(encoded)
             world.trace(f"{record.run} {record.seq} {record.kind} {record.path}{_detail(record.kind, record.data)}")
             if record.kind == "TargetSettled":
@@ -138,6 +143,27 @@ class Checks:
             world.process.wake()
         elif record.kind == "ActionUnknown":
             world.people.find_out(record.run, record.path)
+        elif record.kind in ("QuestionAsked", "QuestionEscalated"):
+            world.people.be_asked(record.run, record.path)
+        elif record.kind == "RunStarted" and record.data["reason"] is None:
+            world.people.meddle(record.run)
+            if self._dice.chance(50):
+                world.people.signal("ping")
+        elif record.kind == "WaitStarted" and record.data["signal"] is not None:
+            world.people.signal(record.data["signal"])
+        elif record.kind in ("VoteCast", "FormAnswered"):
+            self._may_decide(record)
+
+    def _may_decide(self, record: Record) -> None:
+        """Judge who decided. The question itself is closed by now, so it is looked up among those before."""
+        question = self._asked[record.run, record.path]
+        voter = str(record.data["by"])
+        if not may_decide(PERSONS[voter], question.by):
+            self._world.break_("who-may-decides", f"{record.path} of {record.run}: {voter} is none of {question.by}")
+        if record.kind == "VoteCast" and voter == "rin":
+            self._world.break_("who-may-decides", f"{record.path} of {record.run}: who asked for the run decided")
+        if record.kind == "VoteCast" and record.data["digest"] != question.digest:
+            self._world.break_("who-may-decides", f"{record.path} of {record.run}: a vote for what was asked before")
 
     def _settled(self, run: str, path: str, target: str, outcome: str) -> None:
         intent = self._world.ledger.runs[run].intents.get(path)

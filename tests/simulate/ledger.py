@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from hikeshi.journal import Record, decode_record
 from hikeshi.runtime.targets import action_key
 
-__all__ = ["Intent", "Ledger", "RunFacts"]
+__all__ = ["Intent", "Ledger", "Question", "RunFacts"]
 
 _ANSWERS = ("ActionSucceeded", "ActionFailed", "ActionUnknown")
 
@@ -28,6 +29,18 @@ class Intent:
 
 
 @dataclass
+class Question:
+    """What people are asked, and until when."""
+
+    kind: str
+    by: tuple[str, ...]
+    digest: str
+    quorum: int
+    due_at: datetime
+    voters: list[str] = field(default_factory=list)
+
+
+@dataclass
 class RunFacts:
     """What the records of one run say."""
 
@@ -43,6 +56,12 @@ class RunFacts:
     repeated: set[str] = field(default_factory=set)  # messages marked as possibly repeated
     lookups: dict[tuple[str, str], str] = field(default_factory=dict)  # reads by what they are about
     due: dict[str, Any] = field(default_factory=dict)
+    questions: dict[str, Question] = field(default_factory=dict)  # those that are open
+    waits_for: dict[str, str] = field(default_factory=dict)  # signals, by path
+    allowed_at: dict[str, int] = field(default_factory=dict)  # when each approval was given or waived
+    intended_at: dict[str, int] = field(default_factory=dict)  # when each change was first announced
+    shown: set[str] = field(default_factory=set)  # targets that people were shown
+    cancelled: bool = False
     finished: str = ""
     kinds: Counter[str] = field(default_factory=Counter)
 
@@ -101,6 +120,7 @@ class Ledger:
         targets = tuple(target["identity"] for target in data["targets"])
         intent = Intent(facts.run, path, data["key"], targets, data["attempt"])
         facts.intents[path] = facts.unanswered[path] = self.intents[intent.key] = intent
+        facts.intended_at.setdefault(path, facts.records)
 
     def _TargetSettled(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
         intent = facts.intents.get(path)
@@ -112,11 +132,47 @@ class Ledger:
         if data["happened"]:
             facts.succeeded.add(path)
 
+    def _QuestionAsked(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        due_at = datetime.fromisoformat(data["due_at"])
+        facts.questions[path] = Question(data["kind"], tuple(data["by"]), data["digest"], data["quorum"], due_at)
+        facts.shown.update(each["target"] for each in data["shows"])
+
+    def _QuestionEscalated(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        question = facts.questions[path]
+        question.by, question.due_at = tuple(data["by"]), datetime.fromisoformat(data["due_at"])
+
+    def _VoteCast(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        question = facts.questions[path]
+        question.voters.append(data["by"])
+        if data["decision"] == "reject" or len(question.voters) >= question.quorum:
+            del facts.questions[path]
+            if data["decision"] == "approve":
+                facts.allowed_at.setdefault(path, facts.records)
+
+    def _FormAnswered(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        facts.questions.pop(path, None)
+
+    def _StepFailed(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        facts.questions.pop(path, None)
+
+    _StepCancelled = _StepFailed
+
+    def _StepSkipped(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        facts.allowed_at.setdefault(path, facts.records)
+
+    def _CancelRequested(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        facts.cancelled = True
+
+    def _WaitStarted(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+        if data["signal"] is not None:
+            facts.waits_for[path] = data["signal"]
+
     def _RetryScheduled(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
         facts.due[path] = data["due_at"]
 
     def _TimerFired(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
         facts.due.pop(path, None)
+        facts.cancelled = facts.cancelled or path == ""  # the run's own time limit
 
     def _RunFinished(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
         facts.finished = data["status"]

@@ -1,22 +1,23 @@
-"""What the language says must become of every step: an interpreter of forty rules that shares nothing with the engine.
+"""What the language says must become of every step: an interpreter of a few rules that shares nothing with the engine.
 
-It is told how the calls to products ended, since that is theirs to decide, and works out everything else: what runs,
-what is skipped, what is blocked, which handlers run, and how the run ends.
+It is told how the calls to products ended and what people decided, since that is theirs, and works out everything else:
+what runs, what is skipped, what is blocked, which handlers run, what an approval keeps back, and how the run ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from written import Loop, Written, WrittenStep
+from written import Condition, Loop, Written, WrittenStep
 
 __all__ = ["Oracle"]
 
 Status = str
 _AFTER = ("on_error", "on_failure", "finally")
 _ENDED_BADLY = ("failed", "blocked")
+_COVERED = ("change", "release")
 
 
 @dataclass
@@ -38,54 +39,66 @@ class _Around:
     role: str
     items: dict[str, Any]
     after: bool  # a `stop` does not keep it from starting
+    approvals: tuple[str, ...] = ()  # the paths of those that cover it
 
 
 @dataclass
 class _End:
-    """How a step or a list ended: whether it counts as failed, and whether what needs it is blocked."""
+    """How something ended: whether what needs it is blocked, and whether people said no, which nothing continues."""
 
     status: Status
     blocks: bool = False
+    rejected: bool = False
 
 
 @dataclass
 class Oracle:
-    """Works out one run. `seen` maps the path of each step that the engine knows to its status.
+    """Works out one run. `seen` maps the path of each step that the engine knows to its status, `errors` to its error's
+    kind.
 
-    With `calls_work` no product had any trouble, so even the end of each call is known.
+    With `calls_work` no product had any trouble, so even the end of each call is known. Afterwards `covered` maps each
+    path that may change something to the approvals that it has to wait for.
     """
 
     playbooks: Mapping[str, Written]
     seen: Mapping[str, Status]
+    errors: Mapping[str, str]
     calls_work: bool
     wrong: list[str] = field(default_factory=list)
+    covered: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+    _open: list[str] = field(default_factory=list)  # prefixes below which anything may stand
+    _given: dict[str, bool] = field(default_factory=dict)  # of each approval: it was given, or needless
     _failed: bool = False
 
     def judge(self, tag: str, ended: Status) -> list[str]:
         """Return what is wrong with the statuses of a run that began with this tag and ended so."""
-        end = self._playbook(self.playbooks["main"], "", tag)
+        end = self._playbook(self.playbooks["main"], _Around("", "", {}, after=False), tag)
         expected = "failed" if self._failed or end.status == "failed" else "succeeded"
         if ended != expected:
             self.wrong.append(f"the run is {ended}, and should be {expected}")
         self.wrong += [f"{path} is {self.seen[path]}, and should not exist" for path in sorted(self._strangers())]
         return self.wrong
 
-    def _strangers(self) -> Iterable[str]:
-        return set(self.seen) - self._told
+    def _strangers(self) -> Iterator[str]:
+        for path in self.seen:
+            if path not in self._told and not path.startswith(tuple(self._open)):
+                yield path
 
     # --- playbooks and lists ----------------------------------------------------------------------------------
 
-    def _playbook(self, written: Written, path: str, tag: str) -> _End:
-        frame = _Frame(written, path, tag)
+    def _playbook(self, written: Written, around: _Around, tag: str) -> _End:
+        frame = _Frame(written, around.prefix, tag)
         if written.vars_fail:
             frame.stopped, self._failed = "failed", True
-        body = self._list(written.steps, frame, _Around(path, "", {}, after=False))
+        inside = replace(around, role="", items={}, after=False)
+        body = self._list(written.steps, frame, inside)
         ends = [body]
         # The documentation leaves open whether variables that can't be computed call `on_failure`.
-        if body.status == "failed" or (written.vars_fail and self._exists(written.on_failure, path, "on_failure")):
-            ends.append(self._list(written.on_failure, frame, _Around(path, "on_failure", {}, after=True)))
-        ends.append(self._list(written.finally_, frame, _Around(path, "finally", {}, after=True)))
+        told = written.vars_fail and self._exists(written.on_failure, around.prefix, "on_failure")
+        if body.status == "failed" or told:
+            ends.append(self._list(written.on_failure, frame, replace(inside, role="on_failure", after=True)))
+        ends.append(self._list(written.finally_, frame, replace(inside, role="finally", after=True)))
         if frame.stopped == "failed":
             ends.append(_End("failed", blocks=True))
         return _together(ends)
@@ -97,26 +110,25 @@ class Oracle:
         ends: dict[str, _End] = {}
         for step in steps:
             path = _path(around.prefix, around.role, step.key)
+            here = replace(around, approvals=(*around.approvals, *_covering(steps, step, around)))
             if any(ends[key].blocks for key in step.after):
                 ends[step.key] = self._tell(path, _End("blocked", blocks=True))
+                self._given[path] = False
             else:
-                ends[step.key] = self._step(step, path, frame, around)
+                ends[step.key] = self._step(step, path, frame, here)
             if step.id is not None:
                 frame.ended[step.id] = ends[step.key].status
-        counted = [
-            end
-            for step, end in zip(steps, ends.values(), strict=True)
-            if not (end.status == "failed" and step.continued)
-        ]
-        return _together(counted)
+        return _together([end for step, end in zip(steps, ends.values(), strict=True) if not _is_continued(step, end)])
 
     def _step(self, step: WrittenStep, path: str, frame: _Frame, around: _Around) -> _End:
         """Return how a step ended, its handler included; what continues it is counted by the list."""
         end = self._loop(step, path, frame, around) if step.loop else self._once(step, path, frame, around)
         if end.status == "failed":
             if step.on_error is not None and step.on_error.steps is not None:
-                self._list(step.on_error.steps, frame, _Around(path, "on_error", around.items, after=True))
-            return _End("failed", blocks=end.blocks and not step.continued)
+                approvals = (*around.approvals, path) if step.kind == "approve" else around.approvals
+                inside = _Around(path, "on_error", around.items, after=True, approvals=approvals)
+                self._list(step.on_error.steps, frame, inside)
+            return _End("failed", end.blocks and not _is_continued(step, end), end.rejected)
         return _End(end.status)
 
     def _loop(self, step: WrittenStep, path: str, frame: _Frame, around: _Around) -> _End:
@@ -132,12 +144,13 @@ class Oracle:
             part = f"{path}[{at}]"
             if part not in self.seen and self._may_end(loop, ends):
                 break
-            inside = _Around(around.prefix, around.role, {**around.items, loop.name: item}, around.after)
+            inside = replace(around, items={**around.items, loop.name: item})
             ends.append(self._once(step, part, frame, inside))
-        failed = sum(end.status in _ENDED_BADLY for end in ends)
-        if not loop.too_many(failed, len(groups)):
+        failed = [end for end in ends if end.status in _ENDED_BADLY]
+        rejected = any(end.rejected for end in failed)
+        if len(ends) == len(groups) and not rejected and not loop.too_many(len(failed), len(groups)):
             return self._tell(path, _End("succeeded"))
-        return self._tell(path, _End("failed", any(end.blocks for end in ends)))
+        return self._tell(path, _End("failed", any(end.blocks for end in ends), rejected))
 
     def _may_end(self, loop: Loop, ends: list[_End]) -> bool:
         """Say whether a loop may leave its further items alone."""
@@ -146,40 +159,82 @@ class Oracle:
     # --- one step, or one item of a loop ----------------------------------------------------------------------
 
     def _once(self, step: WrittenStep, path: str, frame: _Frame, around: _Around) -> _End:
+        self._given[path] = False
         if frame.stopped and not around.after:
             return self._tell(path, _End("skipped"))
-        runs = self._condition(step, frame)
+        runs = self._holds(step.when, frame)
         if runs is None:
             return self._fails(path, step)
         if not runs:
+            self._given[path] = True  # an approval that its own condition makes needless
             return self._tell(path, _End("skipped"))
+        if step.repeat is not None:
+            return self._passes(step, path, frame, around)
         match step.kind:
             case "steps" | "parallel":
-                inside = _Around(path, "", around.items, around.after)
+                inside = replace(around, prefix=path, role="")
                 return self._tell(path, self._list(step.children, frame, inside))
             case "playbook":
-                tag = f"{step.names[0]}{_item_text(around.items)}-{frame.tag}"
-                assert step.calls is not None
-                return self._tell(path, self._playbook(self.playbooks[step.calls], path, tag))
+                return self._called(step, path, frame, around)
             case "set":
                 return self._fails(path, step) if step.refuses else self._tell(path, _End("succeeded"))
             case "stop":
                 frame.stopped = step.stops
                 self._failed = self._failed or step.stops == "failed"
                 return self._tell(path, _End("succeeded"))
+            case "approve" | "ask" | "wait":
+                return self._waits(step, path)
             case _:
                 return self._call(step, path, frame, around)
 
-    def _condition(self, step: WrittenStep, frame: _Frame) -> bool | None:
-        when = step.when
-        if when is None:
+    def _holds(self, condition: Condition | None, frame: _Frame) -> bool | None:
+        if condition is None:
             return True
-        if when.step is not None:
-            name, status = when.step
+        if condition.step is not None:
+            name, status = condition.step
             return frame.ended[name] == status
-        return when.answer
+        return condition.answer
+
+    def _passes(self, step: WrittenStep, path: str, frame: _Frame, around: _Around) -> _End:
+        assert step.repeat is not None
+        for number in range(step.repeat.at_most):
+            part = f"{path}[{number}]"
+            end = self._tell(part, self._list(step.children, frame, replace(around, prefix=part, role="")))
+            if end.status == "failed":
+                return self._tell(path, end)
+            again = self._holds(step.repeat.condition, frame)
+            if again is None:
+                return self._fails(path, step)
+            if not again:
+                return self._tell(path, _End("succeeded"))
+        return self._fails(path, step)  # it would go on for ever
+
+    def _called(self, step: WrittenStep, path: str, frame: _Frame, around: _Around) -> _End:
+        assert step.calls is not None
+        called = self.playbooks[step.calls]
+        if called.refuses_second and self.errors.get(path) == "conflict":
+            return self._fails(path, step)
+        tag = f"{step.names[0]}{_item_text(around.items)}-{frame.tag}"
+        return self._tell(path, self._playbook(called, replace(around, prefix=path), tag))
+
+    def _waits(self, step: WrittenStep, path: str) -> _End:
+        """Return how something ended that people, time or the outside decide."""
+        if step.waits == "time" or self.seen.get(path) == "succeeded":
+            self._given[path] = True
+            return self._tell(path, _End("succeeded"))
+        return self._fails(path, step, rejected=step.kind == "approve")
+
+    # --- calls ------------------------------------------------------------------------------------------------
 
     def _call(self, step: WrittenStep, path: str, frame: _Frame, around: _Around) -> _End:
+        paths = [f"{path}[{instance}]" for instance in step.instances] or [path]
+        if step.kind in _COVERED:
+            self.covered.update(dict.fromkeys(paths, around.approvals))
+            if not all(self._given.get(approval, False) for approval in around.approvals):
+                return self._fails(path, step, rejected=True)
+        if step.kind == "release":
+            self._open.append(f"{path}[")
+            return self._answer(path, step, (), "", free=True)
         text = _item_text(around.items) + frame.tag
         if not step.instances:
             return self._answer(path, step, step.names, text)
@@ -187,18 +242,23 @@ class Oracle:
         ends = [self._answer(f"{path}[{instance}]", step, names, text) for instance, names in asked.items()]
         return self._tell(path, _together(ends))
 
-    def _answer(self, path: str, step: WrittenStep, names: tuple[str, ...], text: str) -> _End:
+    def _answer(
+        self, path: str, step: WrittenStep, names: tuple[str, ...], text: str, *, free: bool = False
+    ) -> _End:
         """Return how one call ended: as it had to, or as it did where products had trouble."""
         works = not any("bad" in name + text for name in names)
-        if self.calls_work:
+        asked_again = bool(self.covered.get(path)) and self.errors.get(path) == "rejected"
+        if asked_again:
+            return self._fails(path, step, rejected=True)
+        if self.calls_work and not free:
             return self._tell(path, _End("succeeded")) if works else self._fails(path, step)
         if self.seen.get(path) == "succeeded" and works:
             return self._tell(path, _End("succeeded"))
         return self._fails(path, step)
 
-    def _fails(self, path: str, step: WrittenStep) -> _End:
+    def _fails(self, path: str, step: WrittenStep, *, rejected: bool = False) -> _End:
         self._failed = True
-        return self._tell(path, _End("failed", blocks=step.kind != "notify"))
+        return self._tell(path, _End("failed", step.kind != "notify", rejected))
 
     def _tell(self, path: str, end: _End) -> _End:
         self._told.add(path)
@@ -208,9 +268,23 @@ class Oracle:
         return end
 
 
+def _covering(steps: list[WrittenStep], step: WrittenStep, around: _Around) -> Iterator[str]:
+    """Give the approvals of a list that cover one of its steps: those before it, or those that name it."""
+    before = True
+    for other in steps:
+        before = before and other is not step
+        if other.kind == "approve" and other is not step:
+            if step.key in other.covers if other.covers is not None else before:
+                yield _path(around.prefix, around.role, other.key)
+
+
+def _is_continued(step: WrittenStep, end: _End) -> bool:
+    return end.status == "failed" and step.continued and not end.rejected
+
+
 def _together(ends: list[_End]) -> _End:
-    failed = any(end.status in _ENDED_BADLY for end in ends)
-    return _End("failed" if failed else "succeeded", any(end.blocks for end in ends))
+    bad = [end for end in ends if end.status in _ENDED_BADLY]
+    return _End("failed" if bad else "succeeded", any(end.blocks for end in ends), any(end.rejected for end in bad))
 
 
 def _path(prefix: str, role: str, key: str) -> str:

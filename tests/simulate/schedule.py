@@ -38,6 +38,8 @@ class Schedule:
     reboots: bool = False
     park_after_s: float = 0.0
     patience_s: float = 30.0
+    cancel_percent: float = 0.0
+    pause_percent: float = 0.0
 
     @property
     def calm(self) -> bool:
@@ -63,6 +65,8 @@ def draw_schedule(dice: Dice) -> Schedule:
     if dice.chance(40):
         schedule.slow_disk_percent = dice.pick([5.0, 50.0, 100.0])
     schedule.duplicates = dice.chance(40)
+    schedule.cancel_percent = dice.pick([0.0, 0.0, 40.0])
+    schedule.pause_percent = dice.pick([0.0, 0.0, 40.0])
     return schedule
 
 

@@ -3,52 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from hikeshi.capabilities import Effect
+from hikeshi.cli.ending import Ending
+from hikeshi.cli.moments import deadline, duration
 from hikeshi.cli.output import Output
 from hikeshi.cli.text import Styled, pad, width
 from hikeshi.cli.tree_view import lines_of, tree_lines
+from hikeshi.cli.waits_view import wait_lines
 from hikeshi.core import Node, RunState, StepStatus
-from hikeshi.report import Change, tree
+from hikeshi.report import Change, tree, waits_of
 
-__all__ = ["candidate_text", "show_ending", "show_run"]
+__all__ = ["candidate_text", "headline", "show_ending", "show_run"]
 
 MOST = 20
 """So many targets are named; of more, so many and a count."""
 
-_STYLES = {"succeeded": "green", "waiting": "yellow", "running": "yellow"}
+_STYLES = {"succeeded": "green", "waiting": "yellow", "pending": "yellow", "running": "yellow"}
 
 
-def show_run(output: Output, state: RunState, changes: Sequence[Change]) -> None:
+def show_run(output: Output, ending: Ending) -> None:
     """Write every step of a run, and how it ended."""
+    state = ending.state
     output.line()
-    for pieces in lines_of(tree_lines(state), output.columns if output.is_terminal else None):
+    rows = tree_lines(state, ending.times, ending.now)
+    for pieces in lines_of(rows, output.columns if output.is_terminal else None):
         output.line(*pieces)
     output.line()
-    show_ending(output, state, changes)
+    show_ending(output, ending)
     output.line()
     output.line(f"Every event: hikeshi log {state.run}")
+    if state.finished is None:
+        output.line(f"Follow it: hikeshi watch {state.run}   When it is due, 'hikeshi work' goes on with it")
 
 
-def show_ending(output: Output, state: RunState, changes: Sequence[Change]) -> None:
+def show_ending(output: Output, ending: Ending) -> None:
     """Write how a run ended: what happened, what did not, and what nobody knows."""
-    status = "unknown" if state.unknown else state.status.value
-    _headline(output, state, status)
+    state, changes = ending.state, ending.changes
+    now = ending.now or datetime.now(UTC)
+    headline(output, state)
+    waits = [wait for wait in waits_of(state) if wait.kind != "resolve"]
+    output.lines(list(wait_lines(state.run, waits, now)))
     _happened(output, changes)
+    _held(output, ending, now)
     _went_wrong(output, state, changes)
     _unknown(output, state, changes)
 
 
-def _headline(output: Output, state: RunState, status: str) -> None:
-    style = _STYLES.get(status, "red")
+def headline(output: Output, state: RunState) -> None:
+    """Write in one line what became of a run, and why if it is over."""
+    status = "unknown" if state.unknown and state.finished is None else state.status.value
     took = ""
     if state.started_at is not None and state.now is not None:
-        took = f" after {_duration((state.now - state.started_at).total_seconds())}"
-    words = {"waiting": "WAITS FOR SOMEBODY", "unknown": "STOPPED: AN OUTCOME IS UNKNOWN"}
-    ended = Styled(f"{words.get(status, status.upper())}{took}", style)
-    output.line(ended, f"  run {state.run} of {state.program.main}")
+        took = f" after {duration((state.now - state.started_at).total_seconds())}"
+    word = _headword(state, status)
+    output.line(Styled(f"{word}{took}", _STYLES.get(status, "red")), f"  run {state.run} of {state.program.main}")
     if state.error is not None:
         output.line(f"  {state.error.message}")
+
+
+def _headword(state: RunState, status: str) -> str:
+    if status == "unknown":
+        return "STOPPED: AN OUTCOME IS UNKNOWN"
+    if status not in ("waiting", "pending"):
+        return status.upper()
+    if state.paused:
+        return "PAUSED"
+    return "WAITS FOR SOMEBODY" if any(wait.needs_people for wait in waits_of(state)) else "WAITS"
 
 
 def _happened(output: Output, changes: Sequence[Change]) -> None:
@@ -59,12 +81,30 @@ def _happened(output: Output, changes: Sequence[Change]) -> None:
     _section(output, f"Done: {_count(len(made), 'change')}, {_count(len(told), 'message')}", done)
     if already:
         _section(output, f"It was so already, nothing was sent: {len(already)}", already)
+    carried = [each for each in changes if each.outcome == "carried"]
+    if carried:
+        _section(output, f"Done by the run before, and taken over: {len(carried)}", carried)
     repeated = [each for each in done if each.possibly_repeated]
     if repeated:
         output.line(f"  {_count(len(repeated), 'of these was', 'of these were')} possibly sent twice")
-    if made:
-        output.line("  The journal holds what was there before. This version cannot undo a change yet: use the")
-        output.line("  product itself; what was sent with a time ends by itself.")
+
+
+def _held(output: Output, ending: Ending, now: datetime) -> None:
+    """Say what stays as it is now, and for how long. Cancelling a run ends none of it."""
+    holds = ending.holds
+    if not holds:
+        return
+    if ending.state.finished == "cancelled":
+        output.line(Styled(f"What was contained stays so: {len(holds)}", "yellow"))
+        wide = max(width(hold.action) for hold in holds)
+        for hold in holds[:MOST]:
+            until = "without end" if hold.expires_at is None else f"until {deadline(hold.expires_at, now)}"
+            output.line(f"  {pad(hold.action, wide)}  {hold.label}", Styled(f"  on {hold.connector}  {until}", "dim"))
+        _more(output, holds)
+        return
+    ends = sorted(hold.expires_at for hold in holds if hold.expires_at is not None)
+    first = f"; the first ends at {deadline(ends[0], now)}" if ends else ""
+    output.line(f"Held now: {len(holds)}{first}. 'hikeshi holds' lists what is contained")
 
 
 def _went_wrong(output: Output, state: RunState, changes: Sequence[Change]) -> None:
@@ -159,10 +199,3 @@ def _more(output: Output, listed: Sequence[object]) -> None:
 
 def _count(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
