@@ -20,9 +20,8 @@ import httpx
 from hikeshi.connector.door import current_door
 from hikeshi.journal import JournalError, decode_record
 
-__all__ = ["LEAVING", "Boundaries", "CountedClock", "CountedJournal", "CountedTransport"]
+__all__ = ["Boundaries", "CountedClock", "CountedJournal", "CountedTransport"]
 
-LEAVING = "leaving"  # how the name of the boundary begins at which nothing more can keep a request from being sent
 _WRITES = ("post", "signal")  # what else a journal makes durable
 _LOOK_EVERY_S = 0.02
 
@@ -89,7 +88,7 @@ class CountedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.split("/", 3)[3]
         name = f"{request.method} {path}"
-        self._boundaries.cross(f"{LEAVING} {name}")
+        self._boundaries.cross(f"leaving {name}")
         try:
             response = await self._inner.handle_async_request(request)
         except httpx.HTTPError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -43,7 +44,7 @@ def report(pool: Pool, cases: Sequence[Case], tally: Tally, *, as_json: bool = F
     began = time.monotonic()
     for done, (case, verdict) in enumerate(pool.imap_unordered(_judged, cases, chunksize=1), 1):
         tally.add(case.row, verdict, str(case))
-        for kind, text in [] if case.row[0] in tally.beyond else verdict.problems:
+        for kind, text in verdict.problems:
             print(f"{kind}: {case}: {text}", file=sys.stderr, flush=True)
         if done % 200 == 0:
             print(f"{done} of {len(cases)} cases", file=sys.stderr, flush=True)
@@ -53,6 +54,8 @@ def report(pool: Pool, cases: Sequence[Case], tally: Tally, *, as_json: bool = F
 
 def _open_lane() -> None:
     global _lane
+    # A pool that is given up ends its processes like this; a case under way then still clears up after itself.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     _lane = Lane()
 
 

@@ -22,7 +22,6 @@ class Tally:
     points: Mapping[tuple[str, str], int]
     counts: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     problems: list[str] = field(default_factory=list)
-    beyond: frozenset[str] = frozenset()  # rows, by their first column, of what nobody can prevent: shown, not judged
 
     def add(self, row: tuple[str, str], verdict: Verdict, case: str) -> None:
         """Count one case in a row."""
@@ -30,8 +29,7 @@ class Tally:
         counts.update({"cases": 1, "kills": verdict.kills, "halts": verdict.halts, "asked": int(verdict.asked)})
         counts["ended"] += "stuck" not in verdict.kinds
         counts.update(verdict.kinds)
-        if row[0] not in self.beyond:
-            self.problems += [f"{kind}: {case}: {text}" for kind, text in verdict.problems]
+        self.problems += [f"{kind}: {case}: {text}" for kind, text in verdict.problems]
 
     @property
     def has_problems(self) -> bool:

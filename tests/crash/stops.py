@@ -1,10 +1,8 @@
 """`make crash-stop`: stop a run at every boundary for longer than its lease, let another process try, then go on.
 
 A process that is stopped does not know it. Others take its runs when its lease and the longest attempt after it are
-over; when it wakes up, it must not send anything, nor write to the run.
-
-What nobody can prevent is shown in rows of its own, and is not judged: a process that stops at the last instant, after
-its last look at the lease and before the kernel has the bytes, sends them whenever it wakes up.
+over; when it wakes up, it may read, but must send no change, nor write to the run. In a playbook where much goes on at
+once, a process is stopped while other requests are being connected or are half sent.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from boundaries import LEAVING
 from lane import Ended, Lane, Site, finish, fork, next_verb, run_forked, wait_for
 from lanes import lanes, own_lane, report
 from playbooks import PLAYBOOKS
@@ -26,7 +23,6 @@ from verdict import Moment, Verdict
 
 _LEASE_S = 0.4
 _STOPPED_S = 2 * _LEASE_S + 0.3  # the lease, the longest attempt after it, and a margin
-_LAST_INSTANT = "last instant"
 _NAMES = ("isolate", "tag", "wipe", "post", "block", "mixed")
 
 
@@ -40,8 +36,7 @@ class Stop:
 
     @property
     def row(self) -> tuple[str, str]:
-        change = self.boundary.startswith(f"{LEAVING} POST")
-        return _LAST_INSTANT if change else PLAYBOOKS[self.playbook].group, self.playbook
+        return PLAYBOOKS[self.playbook].group, self.playbook
 
     def run(self, lane: Lane) -> Verdict:
         """Stop it, let another process try, let it go on, and judge."""
@@ -89,9 +84,8 @@ def main() -> int:
             for at, boundary in enumerate(boundaries[name], 1)
             if options.stop_at in (None, at)
         ]
-        rows = sorted({case.row for case in cases}, key=lambda row: (row[0] == _LAST_INSTANT, names.index(row[1])))
-        points = {row: sum(case.row == row for case in cases) for row in rows}
-        return report(pool, cases, Tally("class", points, beyond=frozenset({_LAST_INSTANT})))
+        points = {(PLAYBOOKS[name].group, name): len(boundaries[name]) for name in names}
+        return report(pool, cases, Tally("class", points))
 
 
 def _options() -> argparse.Namespace:

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from lane import Ended, Lane, Site, finish, next_verb, run_forked
@@ -137,10 +138,9 @@ def _cases(situation: Situation, calls: dict[str, int], most: int) -> Iterator[C
     for name, count in calls.items():
         for at in _spread(count, most):
             yield Call(situation, name, _KILL, at)
-            if name in _DISK and not situation.new_journal:
-                for error in _ERRORS:
-                    yield Call(situation, name, error, at)
-                    yield Call(situation, name, error, at, forever=True)
+        for at in _spread(count, most // 5) if name in _DISK else ():
+            for error, forever in product(_ERRORS, (False, True)):
+                yield Call(situation, name, error, at, forever)
 
 
 def _spread(count: int, most: int) -> Sequence[int]:

@@ -8,13 +8,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dice import Dice
-from ledger import Intent
+from ledger import Intent, RunFacts
 from oracle import Oracle
 from picture import differences, picture
+from process import PERSONS
 from products import Request
 
-from hikeshi.core import RunState, decode_event, evolve
+from hikeshi.core import Program, RunState, decode_event, evolve
 from hikeshi.journal import Record
+from hikeshi.playbook.parse import load_playbook
+from hikeshi.project.people import may_decide
 
 if TYPE_CHECKING:
     from process import Process
@@ -60,7 +63,7 @@ class Checks:
         self.compared = 0
         self._failed: dict[tuple[str, str], str] = {}
         self._happenings = -1
-        self._asked: dict[tuple[str, str], Question] = {}
+        self._programs: dict[str, Program] = {}
         self._quiet_since_s = 0.0
 
     # --- what leaves ------------------------------------------------------------------------------------------
@@ -126,7 +129,6 @@ class Checks:
             world.break_("dead-do-nothing", f"{process.name} stored something after its death")
         world.clock.happenings += 1
         for encoded in records:
-            self._remember_questions(encoded)
             record = world.ledger.note(encoded)
             world.trace(f"{record.run} {record.seq} {record.kind} {record.path}{_detail(record.kind, record.data)}")
             if record.kind == "TargetSettled":
@@ -155,8 +157,8 @@ class Checks:
             self._may_decide(record)
 
     def _may_decide(self, record: Record) -> None:
-        """Judge who decided. The question itself is closed by now, so it is looked up among those before."""
-        question = self._asked[record.run, record.path]
+        """Judge who decided."""
+        question = self._world.ledger.runs[record.run].asked[record.path]
         voter = str(record.data["by"])
         if not may_decide(PERSONS[voter], question.by):
             self._world.break_("who-may-decides", f"{record.path} of {record.run}: {voter} is none of {question.by}")
@@ -208,10 +210,19 @@ class Checks:
 
     def fold(self, run: str) -> RunState:
         """Return a run's state from what is stored."""
-        state = RunState(run, self._world.program)
+        state = RunState(run, self._program(self._world.ledger.runs[run]))
         for record in self._world.disk.journal.read(run):
             evolve(state, decode_event(record.kind, record.path, record.data), record.seq, record.at)
         return state
+
+    def _program(self, facts: RunFacts) -> Program:
+        """Return what a run executes; the engine's own runs bring a playbook of their own."""
+        if facts.playbook == "main":
+            return self._world.program
+        if facts.playbook not in self._programs:
+            found = {name: load_playbook(text, name)[0] for name, text in facts.sources.items()}
+            self._programs[facts.playbook] = Program(facts.playbook, found)  # type: ignore[arg-type]
+        return self._programs[facts.playbook]
 
     # --- how runs end -----------------------------------------------------------------------------------------
 
@@ -245,19 +256,44 @@ class Checks:
     def _run_is_over(self, run: str) -> None:
         world, facts = self._world, self._world.ledger.runs[run]
         state = self.fold(run)
-        left = [*state.owed, *(f"{todo} {path}" for todo, path in state.todo), *state.unknown]
+        left = [*state.owed, *(f"{todo} {path}" for todo, path in state.todo), *state.unknown, *facts.questions]
         if left:
             world.break_("finished-owes-nothing", f"{run} is over, and this is left: {', '.join(left)}")
         for intent in facts.unanswered.values():
             world.break_("intents-settle", f"{run}: the intent of {intent.path} was never answered")
-        rows = world.disk.journal.query("SELECT label, status FROM holds WHERE run = ?", (run,))
-        for row in rows:
-            if row["status"] in ("opening", "unknown"):
-                world.break_("holds-settle", f"{run} is over, and the hold of {row['label']} is {row['status']}")
+        self._holds_are_settled(run)
+        if facts.playbook != "main":
+            return
         seen = {path: node.status.value for path, node in state.nodes.items()}
-        wrong = Oracle(world.written, seen, world.schedule.calm).judge(facts.inputs["tag"], facts.finished)
+        errors = {path: node.error.kind for path, node in state.nodes.items() if node.error is not None}
+        oracle = Oracle(world.written, seen, errors, world.schedule.calm)
+        wrong = oracle.judge(facts.inputs["tag"], facts.finished)
+        if facts.cancelled:
+            wrong = _wrong_when_cancelled(seen, facts.finished)
         if wrong:
             world.break_("statuses-follow-the-language", f"{run}: " + "; ".join(wrong[:5]))
+        else:
+            self._approved_first(facts, oracle)
+
+    def _holds_are_settled(self, run: str) -> None:
+        query = "SELECT label, status, expires_at FROM holds WHERE run = ?"
+        for row in self._world.disk.journal.query(query, (run,)):
+            if row["status"] in ("opening", "unknown"):
+                self._world.break_("holds-settle", f"{run} is over, and the hold of {row['label']} is {row['status']}")
+            if row["status"] == "active" and row["expires_at"] is not None:
+                self._world.break_("holds-end", f"the hold of {row['label']} by {run} is over, and is still there")
+
+    def _approved_first(self, facts: RunFacts, oracle: Oracle) -> None:
+        for path, approvals in oracle.covered.items():
+            at = facts.intended_at.get(path)
+            for approval in approvals if at is not None else ():
+                assert at is not None
+                if facts.allowed_at.get(approval, at) >= at:
+                    self._world.break_("approved-before-change", f"{path} of {facts.run} came before {approval}")
+            asked = [approval for approval in approvals if approval in facts.asked]
+            for target in facts.intents[path].targets if asked and path in facts.intents else ():
+                if target not in facts.shown:
+                    self._world.break_("approved-before-change", f"{path} of {facts.run}: {target} was never shown")
 
     def _all_were_told(self) -> None:
         for key, (facts, path) in self._world.ledger.told.items():
@@ -266,6 +302,12 @@ class Checks:
                 self._world.break_("told-at-least-once", f"{path} of {facts.run} succeeded, and nobody was told")
             if received > 1 and path in facts.succeeded and path not in facts.repeated:
                 self._world.break_("told-at-least-once", f"{path} of {facts.run} was told twice and does not say so")
+
+
+def _wrong_when_cancelled(seen: dict[str, str], ended: str) -> list[str]:
+    """Return what is wrong with the statuses of a run that was cancelled: what began has ended, and the run says so."""
+    wrong = [f"{path} is still {status}" for path, status in seen.items() if status in ("waiting", "running")]
+    return wrong if ended == "cancelled" else [f"the run is {ended}, and should be cancelled", *wrong]
 
 
 def _name_in(request: Request, identity: str) -> str:

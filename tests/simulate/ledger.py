@@ -46,6 +46,7 @@ class RunFacts:
 
     run: str
     playbook: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
     records: int = 0
     intents: dict[str, Intent] = field(default_factory=dict)  # the newest of each path
@@ -57,6 +58,7 @@ class RunFacts:
     lookups: dict[tuple[str, str], str] = field(default_factory=dict)  # reads by what they are about
     due: dict[str, Any] = field(default_factory=dict)
     questions: dict[str, Question] = field(default_factory=dict)  # those that are open
+    asked: dict[str, Question] = field(default_factory=dict)  # the newest of each path
     waits_for: dict[str, str] = field(default_factory=dict)  # signals, by path
     allowed_at: dict[str, int] = field(default_factory=dict)  # when each approval was given or waived
     intended_at: dict[str, int] = field(default_factory=dict)  # when each change was first announced
@@ -99,7 +101,7 @@ class Ledger:
             facts.unknown[record.path] = facts.intents.get(record.path)
 
     def _RunStarted(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802 - named as its event
-        facts.playbook, facts.inputs = data["playbook"], data["inputs"]
+        facts.playbook, facts.inputs, facts.sources = data["playbook"], data["inputs"], data["sources"]
 
     def _ActionRequested(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
         self._may_tell(facts, path, data["action"])
@@ -134,7 +136,8 @@ class Ledger:
 
     def _QuestionAsked(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
         due_at = datetime.fromisoformat(data["due_at"])
-        facts.questions[path] = Question(data["kind"], tuple(data["by"]), data["digest"], data["quorum"], due_at)
+        asked = Question(data["kind"], tuple(data["by"]), data["digest"], data["quorum"], due_at)
+        facts.questions[path] = facts.asked[path] = asked
         facts.shown.update(each["target"] for each in data["shows"])
 
     def _QuestionEscalated(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802

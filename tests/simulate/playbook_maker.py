@@ -336,6 +336,7 @@ class PlaybookMaker:
         name = step.body["with"]["name"]
         if self._has("release") and not place.items and "{{" in name and self.dice.chance(15):
             fixed = name.removesuffix("{{ inputs.tag }}")
+            step.id = step.key
             return [step, self._release(f"'{fixed}' ~ inputs.tag")]
         return [self._decorate(step, place)]
 

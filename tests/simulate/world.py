@@ -171,16 +171,24 @@ class World:
         """Say whether every run that somebody wants is over. Ends a world that goes on for ever."""
         if self.clock.real_s > _LONGEST_S or self.steps > _MOST_STEPS:
             self.break_("never-stuck", f"the world still goes on after {self.clock.real_s:.0f} s")
-        return all(self._finished(tag) for tag in self._tags)
+        runs = self.ledger.runs.values()
+        if not all(self._finished(tag) for tag in self._tags):
+            return False
+        return all(facts.finished and not facts.unknown for facts in runs) and not self._is_held()
+
+    def _is_held(self) -> bool:
+        """Say whether something is still to be taken back."""
+        query = "SELECT 1 FROM holds WHERE status = 'active' AND expires_at IS NOT NULL LIMIT 1"
+        return bool(self.disk.journal.query(query))
 
     def _finished(self, tag: str) -> bool:
-        return any(facts.finished and facts.inputs["tag"] == tag for facts in self.ledger.runs.values())
+        return any(facts.finished and facts.inputs.get("tag") == tag for facts in self.ledger.runs.values())
 
     def was_started(self, tag: str) -> bool:
-        return any(facts.inputs["tag"] == tag for facts in self.ledger.runs.values())
+        return any(facts.inputs.get("tag") == tag for facts in self.ledger.runs.values())
 
     def run_of(self, tag: str) -> str:
-        return next(facts.run for facts in self.ledger.runs.values() if facts.inputs["tag"] == tag)
+        return next(facts.run for facts in self.ledger.runs.values() if facts.inputs.get("tag") == tag)
 
     def next_run_id(self) -> str:
         self._runs += 1

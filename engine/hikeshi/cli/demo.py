@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +19,7 @@ from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled, pad
 
 if TYPE_CHECKING:
-    from hikeshi.core import RunState
-    from hikeshi.report import Change
+    from hikeshi.cli.ending import Ending
     from hikeshi.testing.simulation import Simulation
 
 __all__ = ["demo"]
@@ -61,12 +60,13 @@ class _Story:
         output = self.session.output
         disabled_before = set(self.simulation.summary()["disabled_users"])
         self._the_situation(output)
-        plan, _ = await self._go("plan")
+        plan = await self._go("plan")
         after_plan = len(self.simulation.changes)
-        planned = plan_report(plan)
+        planned = plan_report(plan.state, plan.records)
         _the_plan(output, planned, after_plan)
-        state, changes = await self._go("live")
-        _the_run(output, state, changes)
+        ending = await self._go("live")
+        state = ending.state
+        _the_run(output, ending)
         summary = self.simulation.summary()
         _the_company(output, summary, disabled_before)
         verification = self.session.app.verify()
@@ -87,7 +87,7 @@ class _Story:
         went_well = after_plan == 0 and verification.status != "broken"
         return of_run(report) if went_well else ExitCode.FAILED
 
-    async def _go(self, mode: Any) -> tuple[RunState, list[Change]]:
+    async def _go(self, mode: Any) -> Ending:
         from hikeshi.cli.going import go
 
         app, actor = self.session.app, self.session.actor
@@ -177,14 +177,14 @@ def _channel(action: Mapping[str, Any]) -> str:
     return str(next((body["channel"] for body in bodies if "channel" in body), "text not known yet"))
 
 
-def _the_run(output: Output, state: RunState, changes: Sequence[Change]) -> None:
+def _the_run(output: Output, ending: Ending) -> None:
     from hikeshi.cli.run_view import show_ending
 
     _chapter(output, 3, "Doing it")
     output.line(f"$ hikeshi run {PLAYBOOK} ...")
     output.line("Before each change its intent was stored; after it the product was asked whether it is so.")
     output.line()
-    show_ending(output, state, changes)
+    show_ending(output, ending)
 
 
 def _the_company(output: Output, summary: Mapping[str, Any], disabled_before: set[str]) -> None:

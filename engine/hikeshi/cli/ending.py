@@ -11,6 +11,7 @@ from hikeshi.cli.session import Session
 
 if TYPE_CHECKING:
     from hikeshi.core import RunState
+    from hikeshi.journal import Record
     from hikeshi.report import Change, Times
     from hikeshi.runtime.ledger import Hold
 
@@ -19,18 +20,24 @@ __all__ = ["Ending", "ending_of"]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A run with what it changed, what it holds now, and how long its steps took until `now`."""
+    """A run with what it changed, what it holds now, and how long its steps took until `now`.
+
+    `records` are there for a dry run only.
+    """
 
     state: RunState
     changes: Sequence[Change] = ()
     holds: Sequence[Hold] = ()
     times: Times | None = None
     now: datetime | None = None
+    records: Sequence[Record] = ()
 
 
 def ending_of(session: Session, state: RunState) -> Ending:
-    """Return how a run stands. Programs and dry runs need the state alone."""
-    if session.output.as_json or state.mode == "plan":
+    """Return how a run stands. Programs need little besides the state."""
+    if state.mode == "plan":
+        return Ending(state, records=list(session.app.records(state.run)))
+    if session.output.as_json:
         return Ending(state)
     from hikeshi.report import Times, changes
 

@@ -25,10 +25,10 @@ class ExitCode(IntEnum):
 
 MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.SUCCEEDED: "succeeded",
-    ExitCode.FAILED: "failed",
+    ExitCode.FAILED: "failed, or was cancelled",
     ExitCode.WRONG_INPUT: "wrong input, playbook or project; nothing was started",
     ExitCode.REFUSED: "refused by a rule",
-    ExitCode.WAITING: "waiting for somebody",
+    ExitCode.WAITING: "waiting for somebody, or for its time",
     ExitCode.UNKNOWN: "a change was sent, and its outcome is unknown",
     ExitCode.JOURNAL: "the journal cannot be used, or is not intact",
     ExitCode.NOT_ANCHORED: "the journal is intact, but not anchored (audit verify --strict)",
@@ -36,6 +36,7 @@ MEANINGS: Mapping[ExitCode, str] = {
 }
 
 _REFUSALS = frozenset({"refused", "route_refused"})
+_KEY_REFUSED = "conflict"  # as the error of a run that has no steps: it was not let begin
 
 
 def of_run(report: Mapping[str, Any]) -> ExitCode:
@@ -48,5 +49,8 @@ def of_run(report: Mapping[str, Any]) -> ExitCode:
         case "waiting" | "pending" | "running":
             return ExitCode.WAITING
         case _:
-            kinds = {step["error"]["kind"] for step in report.get("steps", {}).values() if step["error"]}
-            return ExitCode.REFUSED if kinds & _REFUSALS else ExitCode.FAILED
+            steps = report.get("steps", {})
+            kinds = {step["error"]["kind"] for step in steps.values() if step["error"]}
+            error = report.get("error")
+            not_begun = not steps and error is not None and error["kind"] == _KEY_REFUSED
+            return ExitCode.REFUSED if kinds & _REFUSALS or not_begun else ExitCode.FAILED

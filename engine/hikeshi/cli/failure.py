@@ -13,13 +13,17 @@ __all__ = ["CommandError", "Failure", "describe", "report"]
 
 
 class CommandError(Exception):
-    """A command cannot be carried out as it was given. The person at the keyboard is to mend it."""
+    """A command cannot be carried out as it was given. The person at the keyboard is to mend it.
 
-    def __init__(self, code: str, message: str, problems: list[str] | None = None) -> None:
+    `refused`: nothing is wrong with it, and a rule says no.
+    """
+
+    def __init__(self, code: str, message: str, problems: list[str] | None = None, *, refused: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.problems = problems or []
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,12 @@ def describe(exc: Exception) -> Failure:
     """Return what is said of an exception. One that nobody expected says its kind only: its text may hold anything."""
     wrong = ExitCode.WRONG_INPUT
     if isinstance(exc, CommandError):
-        return Failure(wrong, exc.code, exc.message, [{"message": text} for text in exc.problems])
+        exit_code = ExitCode.REFUSED if exc.refused else wrong
+        return Failure(exit_code, exc.code, exc.message, [{"message": text} for text in exc.problems])
     usage = _usage(exc)
     if usage is not None:
         return Failure(wrong, "usage", usage)
-    for known in (_of_project, _of_journal, _of_connector, _of_simulation):
+    for known in (_of_run, _of_project, _of_journal, _of_connector, _of_simulation):
         failure = known(exc)
         if failure is not None:
             return failure
@@ -79,7 +84,7 @@ def _usage(exc: Exception) -> str | None:
 
 
 def _of_project(exc: Exception) -> Failure | None:
-    from hikeshi.app import NothingToResolve, PlaybookProblems, RunIsDriven, UnknownRun
+    from hikeshi.app import PlaybookProblems
     from hikeshi.playbook.inputs import WrongInputs
     from hikeshi.playbook.library import NotLoadable, UnknownPlaybook
     from hikeshi.project import ProjectError
@@ -99,12 +104,24 @@ def _of_project(exc: Exception) -> Failure | None:
         case ProjectError():
             found = [{"message": text} for text in exc.problems]
             return Failure(wrong, "project", "the project cannot be used as it is", found)
-        case UnknownRun():
-            return Failure(wrong, "unknown_run", str(exc))
-        case NothingToResolve():
-            return Failure(wrong, "nothing_to_resolve", str(exc))
-        case RunIsDriven():
-            return Failure(wrong, "run_is_driven", str(exc))
+    return None
+
+
+def _of_run(exc: Exception) -> Failure | None:
+    from hikeshi import app
+
+    wrong, refused = ExitCode.WRONG_INPUT, ExitCode.REFUSED
+    for kind, exit_code, code in (
+        (app.UnknownRun, wrong, "unknown_run"),
+        (app.NothingToResolve, wrong, "nothing_to_resolve"),
+        (app.NothingToRetry, wrong, "nothing_to_retry"),
+        (app.RunIsDriven, wrong, "run_is_driven"),
+        (app.KeyHeld, refused, "key_held"),
+        (app.MessageNotWanted, refused, "refused"),
+        (app.MessageNotTaken, ExitCode.WAITING, "not_taken"),
+    ):
+        if isinstance(exc, kind):
+            return Failure(exit_code, code, str(exc))
     return None
 
 

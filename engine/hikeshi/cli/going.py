@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from hikeshi.cli.complaints import Complaints
 from hikeshi.cli.ending import Ending, ending_of
 from hikeshi.cli.live_view import LiveView
 from hikeshi.cli.session import Session
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from hikeshi.app.following import Following
     from hikeshi.core import RunState
 
-__all__ = ["CALM_S", "Until", "follow", "go", "new_view"]
+__all__ = ["CALM_S", "Until", "follow", "go", "new_view", "watchers_of"]
 
 CALM_S = 30.0
 """A run that waits at least so long is left to itself by whoever only had a word to say to it."""
@@ -44,7 +45,8 @@ async def go(
     begun.
     """
     view = new_view(session, quietly=quietly)
-    watchers = [_announcement(session, quietly), view.watch, *_logs(session)]
+    watchers = [view.watch, *watchers_of(session, quietly=quietly)]
+    session.app.trouble = Complaints(session)
     try:
         async with view.shown():
             state = await start(watchers)
@@ -59,6 +61,11 @@ async def go(
             _say_stopped(session, view.state)
         raise
     return ending_of(session, state)
+
+
+def watchers_of(session: Session, *, quietly: bool = False) -> list[Watcher]:
+    """Return what says that a run has begun or goes on, and writes the logs if somebody asked for them."""
+    return [*([] if quietly else [_announcement(session)]), *_logs(session)]
 
 
 def new_view(session: Session, *, quietly: bool = False) -> LiveView:
@@ -103,10 +110,10 @@ async def _stay_with(session: Session, view: LiveView, watchers: Sequence[Watche
                 return state
 
 
-def _announcement(session: Session, quietly: bool) -> Watcher:
+def _announcement(session: Session) -> Watcher:
     def announce(event: ev.Event, state: RunState) -> None:
         # At once, for whoever has to look for this run after the power went.
-        if not quietly and isinstance(event, ev.RunStarted | ev.RunTakenOver):
+        if isinstance(event, ev.RunStarted | ev.RunTakenOver):
             what = "dry run" if state.mode == "plan" else "run"
             verb = "started" if isinstance(event, ev.RunStarted) else "goes on"
             again = f", once more for what failed in {state.retry_of}" if state.retry_of and verb == "started" else ""

@@ -13,8 +13,8 @@ __all__ = ["MAX_BYTES", "read_inputs"]
 MAX_BYTES = 8_000_000
 
 
-def read_inputs(given: Sequence[str]) -> dict[str, str]:
-    """Return the text of each input. Raises CommandError with everything that is wrong."""
+def read_inputs(given: Sequence[str], so_far: str = "nothing was started") -> dict[str, str]:
+    """Return the text of each input. Raises CommandError with everything that is wrong, and what was done so far."""
     found: dict[str, str] = {}
     problems: list[str] = []
     from_stdin: str | None = None
@@ -34,7 +34,7 @@ def read_inputs(given: Sequence[str]) -> dict[str, str]:
                 problems.append(f"{name}: {exc}")
             from_stdin = name if value == "-" else from_stdin
     if problems:
-        raise CommandError("inputs", "the inputs cannot be read; nothing was started", problems)
+        raise CommandError("inputs", f"the inputs cannot be read; {so_far}", problems)
     return found
 
 

@@ -50,6 +50,12 @@ class Output:
 
         self._stdout.write(json.dumps(self.mask(data), indent=2, default=str) + "\n")
 
+    def json_line(self, data: Any) -> None:
+        """Write one JSON document on one line: for a command that writes one after the other, and never ends."""
+        import json
+
+        self._stdout.write(json.dumps(self.mask(data), default=str) + "\n")
+
     def verbatim(self, text: str) -> None:
         """Write a text of several lines as it is, but for what a terminal would obey: a diagram, a traceback."""
         for each in self.mask(text).splitlines():

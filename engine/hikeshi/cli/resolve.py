@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hikeshi.cli.exit_codes import of_run
 from hikeshi.cli.failure import CommandError
 from hikeshi.cli.session import Session
+
+if TYPE_CHECKING:
+    from hikeshi.core import RunState
 
 __all__ = ["resolve"]
 
@@ -21,24 +23,16 @@ def resolve(
     did_not_happen: Annotated[bool, typer.Option("--did-not-happen", help="You looked: it is not there.")] = False,
 ) -> int:
     """Record what you found out about a change of unknown outcome, and go on with its run."""
-    from hikeshi.app import UnknownRun
-    from hikeshi.cli.going import go
-    from hikeshi.cli.run_view import show_run
-    from hikeshi.report import run_report
+    from hikeshi.cli.going import CALM_S, go
+    from hikeshi.cli.run_view import conclude
 
     if happened == did_not_happen:
         raise CommandError("usage", "say one of --happened and --did-not-happen")
-    if not session.app.journal_path.exists():
-        raise UnknownRun(f"there is no run {run[:60]!r}; nothing ran in this project yet")
-    state, changes = session.wait_for(
-        go(
-            session,
-            lambda watchers: session.app.resolve(run, step, happened=happened, actor=session.actor, watchers=watchers),
-        )
-    )
-    report = run_report(state)
-    if session.output.as_json:
-        session.output.document(report)
-    else:
-        show_run(session.output, state, changes)
-    return of_run(report)
+    app = session.app
+    app.check_run(run)
+    app.park_after_s = CALM_S
+
+    async def start(watchers: Any) -> RunState:
+        return await app.resolve(run, step, happened=happened, actor=session.actor, watchers=watchers)
+
+    return conclude(session.output, session.wait_for(go(session, start, run=run, until="calm")))

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from hikeshi.capabilities import Effect
 from hikeshi.cli.ending import Ending
+from hikeshi.cli.exit_codes import ExitCode, of_run
 from hikeshi.cli.moments import deadline, duration
 from hikeshi.cli.output import Output
-from hikeshi.cli.text import Styled, pad, width
+from hikeshi.cli.text import Piece, Styled, pad, width
 from hikeshi.cli.tree_view import lines_of, tree_lines
 from hikeshi.cli.waits_view import wait_lines
 from hikeshi.core import Node, RunState, StepStatus
-from hikeshi.report import Change, tree, waits_of
+from hikeshi.report import Change, run_report, tree, waits_of
 
-__all__ = ["candidate_text", "headline", "show_ending", "show_run"]
+__all__ = ["candidate_text", "conclude", "headline", "show_ending", "show_run", "summary_pieces"]
 
 MOST = 20
 """So many targets are named; of more, so many and a count."""
 
 _STYLES = {"succeeded": "green", "waiting": "yellow", "pending": "yellow", "running": "yellow"}
+
+
+def conclude(output: Output, ending: Ending, more: Mapping[str, Any] | None = None) -> ExitCode:
+    """Write how a run ended, for programs (with `more`) or for people, and return the exit code."""
+    report = run_report(ending.state)
+    if output.as_json:
+        output.document({**report, **(more or {})})
+    else:
+        show_run(output, ending)
+    return of_run(report)
 
 
 def show_run(output: Output, ending: Ending) -> None:
@@ -53,14 +66,29 @@ def show_ending(output: Output, ending: Ending) -> None:
 
 def headline(output: Output, state: RunState) -> None:
     """Write in one line what became of a run, and why if it is over."""
+    output.line(*_status_pieces(state))
+    if state.error is not None:
+        output.line(f"  {state.error.message}")
+
+
+def summary_pieces(state: RunState, changes: Sequence[Change]) -> list[Piece]:
+    """Return what became of a run, and what it did, as one line."""
+    done = [each for each in changes if each.outcome == "done"]
+    counts = Counter("change" if each.effect is Effect.CHANGE else "message" for each in done)
+    words = [_count(counts[one], one) for one in ("change", "message") if counts[one]]
+    failed = sum(each.outcome == "failed" for each in changes)
+    words += [f"{failed} NOT done"] if failed else []
+    words += [state.error.message] if state.error is not None else []
+    return [*_status_pieces(state), ": " if words else "", ", ".join(words)]
+
+
+def _status_pieces(state: RunState) -> list[Piece]:
     status = "unknown" if state.unknown and state.finished is None else state.status.value
     took = ""
     if state.started_at is not None and state.now is not None:
         took = f" after {duration((state.now - state.started_at).total_seconds())}"
     word = _headword(state, status)
-    output.line(Styled(f"{word}{took}", _STYLES.get(status, "red")), f"  run {state.run} of {state.program.main}")
-    if state.error is not None:
-        output.line(f"  {state.error.message}")
+    return [Styled(f"{word}{took}", _STYLES.get(status, "red")), f"  run {state.run} of {state.program.main}"]
 
 
 def _headword(state: RunState, status: str) -> str:

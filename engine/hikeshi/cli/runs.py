@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hikeshi.cli.session import Session
-from hikeshi.cli.text import Styled
+from hikeshi.cli.text import Piece, Styled
 
-__all__ = ["log", "runs"]
+if TYPE_CHECKING:
+    from hikeshi.report import TimelineEntry
+
+__all__ = ["entry_pieces", "log", "runs"]
+
+_FOR_PEOPLE = ("people", "resolve", "resume")
 
 _STYLES = {
     "succeeded": "green",
@@ -37,13 +42,14 @@ def runs(session: Session, limit: Annotated[int, typer.Option("--limit", min=1, 
         session.output.line("There are no runs here yet.")
         return 0
     session.output.table(
-        ["RUN", "PLAYBOOK", "MODE", "STATUS", "BY", "STARTED (UTC)", "ENDED (UTC)"],
+        ["RUN", "PLAYBOOK", "MODE", "STATUS", "WAITS FOR", "BY", "STARTED (UTC)", "ENDED (UTC)"],
         [
             [
                 Styled(row["run"], "bold"),
                 row["playbook"],
                 "dry run" if row["mode"] == "plan" else "live",
                 Styled(row["status"], _STYLES.get(row["status"], "")),
+                _waits_for(row["waits_for"]),
                 row["actor"],
                 _minute(row["started_at"]),
                 _minute(row["finished_at"]),
@@ -53,27 +59,39 @@ def runs(session: Session, limit: Annotated[int, typer.Option("--limit", min=1, 
     )
     if any(row["status"] == "interrupted" for row in found):
         session.output.note("note: 'hikeshi work' goes on with the interrupted runs")
+    if any(row["waits_for"] in _FOR_PEOPLE for row in found):
+        session.output.note("note: 'hikeshi waiting' says what people are asked, and what they type")
     return 0
 
 
 def log(session: Session, run: RunId) -> int:
     """Show everything that happened in a run."""
-    from hikeshi.app import UnknownRun
     from hikeshi.report import timeline
 
-    if not session.app.journal_path.exists():
-        raise UnknownRun(f"there is no run {run[:60]!r}; nothing ran in this project yet")
+    session.app.check_run(run)
     entries = timeline(session.app.records(run))
     if session.output.as_json:
         session.output.document({"run": run, "events": [entry.to_json() for entry in entries]})
         return 0
     for entry in entries:
-        session.output.line(
-            Styled(f"{entry.seq:5}  {entry.at:%Y-%m-%d %H:%M:%S}.{entry.at.microsecond // 1000:03}Z  ", "dim"),
-            entry.path + ("  " if entry.path else ""),
-            Styled(entry.text, _STYLES.get(entry.weight, "")),
-        )
+        session.output.line(*entry_pieces(entry))
     return 0
+
+
+def entry_pieces(entry: TimelineEntry) -> list[Piece]:
+    """Return the line of one event."""
+    return [
+        Styled(f"{entry.seq:5}  {entry.at:%Y-%m-%d %H:%M:%S}.{entry.at.microsecond // 1000:03}Z  ", "dim"),
+        entry.path + ("  " if entry.path else ""),
+        Styled(entry.text, _STYLES.get(entry.weight, "")),
+    ]
+
+
+def _waits_for(what: str | None) -> str:
+    """Return what a run waits for: in words already, or a time."""
+    if what is None or not what[:1].isdigit():
+        return what or ""
+    return f"{_minute(what)} UTC"
 
 
 def _minute(at: str | None) -> str:

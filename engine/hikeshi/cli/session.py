@@ -44,14 +44,13 @@ class Session:
 
     @property
     def actor(self) -> str:
-        """Return the name of the user of the operating system. There is no option to say another."""
-        import getpass
+        """Return the name of this process's user in the password database. No option and no variable says another."""
+        import os
+        import pwd
 
         try:
-            return getpass.getuser()
-        except (KeyError, OSError):  # a container's user without a name
-            import os
-
+            return pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # a container's user without a name
             return f"uid-{os.getuid()}"
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:

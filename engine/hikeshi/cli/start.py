@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hikeshi.cli.exit_codes import of_run
+from hikeshi.cli.exit_codes import ExitCode, of_run
 from hikeshi.cli.session import Session
+from hikeshi.cli.text import Styled
 
 if TYPE_CHECKING:
     from hikeshi.app import Mode
+    from hikeshi.cli.ending import Ending
     from hikeshi.core import RunState
-    from hikeshi.report import Change
 
 __all__ = ["plan", "run"]
 
@@ -34,9 +35,18 @@ def run(
     playbook: Playbook,
     inputs: Inputs = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Only begin it, and leave it to 'hikeshi work' to go on with it.")
+    ] = False,
 ) -> int:
-    """Run a playbook now."""
-    return _dry_run(session, playbook, inputs) if dry_run else _live_run(session, playbook, inputs)
+    """Run a playbook now, and stay with it until it is over."""
+    if dry_run and detach:
+        from hikeshi.cli.failure import CommandError
+
+        raise CommandError("usage", "--dry-run and --detach do not go together: a dry run is never left alone")
+    if dry_run:
+        return _dry_run(session, playbook, inputs)
+    return _detached(session, playbook, inputs) if detach else _live_run(session, playbook, inputs)
 
 
 def plan(session: Session, playbook: Playbook, inputs: Inputs = None) -> int:
@@ -45,25 +55,38 @@ def plan(session: Session, playbook: Playbook, inputs: Inputs = None) -> int:
 
 
 def _live_run(session: Session, playbook: str, inputs: list[str] | None) -> int:
-    state, changes = _start(session, playbook, inputs, "live")
+    ending = _start(session, playbook, inputs, "live")
     # Only now: nothing that is shown at the end may keep the first request waiting.
-    from hikeshi.cli.run_view import show_run
+    from hikeshi.cli.run_view import conclude
+
+    return conclude(session.output, ending)
+
+
+def _detached(session: Session, playbook: str, inputs: list[str] | None) -> int:
+    state = _start(session, playbook, inputs, "live", detach=True).state
     from hikeshi.report import run_report
 
-    report = run_report(state)
-    if session.output.as_json:
-        session.output.document(report)
-    else:
-        show_run(session.output, state, changes)
-    return of_run(report)
+    output = session.output
+    if output.as_json:
+        output.document(run_report(state))
+        return ExitCode.SUCCEEDED
+    output.line(f"Run {state.run} of {state.program.main} is begun, and this command leaves it alone.")
+    for command, what in (
+        (f"hikeshi watch {state.run}", "follows it"),
+        ("hikeshi work", "goes on with it, and with everything else that is due"),
+        ("hikeshi work --stay", "does so for ever; one such process has to run somewhere"),
+    ):
+        output.line(f"  {command:{len(state.run) + 14}}  ", Styled(what, "dim"))
+    return ExitCode.SUCCEEDED
 
 
 def _dry_run(session: Session, playbook: str, inputs: list[str] | None) -> int:
-    state, _ = _start(session, playbook, inputs, "plan")
+    ending = _start(session, playbook, inputs, "plan")
+    state = ending.state
     from hikeshi.cli.plan_view import show_plan
     from hikeshi.report import plan_report
 
-    report = plan_report(state)
+    report = plan_report(state, ending.records)
     if session.output.as_json:
         session.output.document(report)
     else:
@@ -71,20 +94,19 @@ def _dry_run(session: Session, playbook: str, inputs: list[str] | None) -> int:
     return of_run(report)
 
 
-def _start(session: Session, playbook: str, inputs: list[str] | None, mode: Mode) -> tuple[RunState, list[Change]]:
+def _start(session: Session, playbook: str, inputs: list[str] | None, mode: Mode, *, detach: bool = False) -> Ending:
     from hikeshi.cli.going import go
     from hikeshi.cli.inputs import read_inputs
 
     given = read_inputs(inputs or [])
     _hint_at_missing_project(session)
-    return session.wait_for(
-        go(
-            session,
-            lambda watchers: session.app.start_run(
-                playbook, given, actor=session.actor, mode=mode, from_text=True, watchers=watchers
-            ),
+
+    async def start(watchers: Any) -> RunState:
+        return await session.app.start_run(
+            playbook, given, actor=session.actor, mode=mode, from_text=True, watchers=watchers, detach=detach
         )
-    )
+
+    return session.wait_for(go(session, start, until="begun" if detach else "over"))
 
 
 def _hint_at_missing_project(session: Session) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from hikeshi.core import events as ev
 from hikeshi.core.attempts import answered, decided, fail, forget_todo, owe_attempt, running
 from hikeshi.core.commands import PlanCovered, StartAction, WaitUntil
+from hikeshi.core.cover import approvals_over
 from hikeshi.core.events import ErrorRecord
 from hikeshi.core.settle import end, goes_on_without
 from hikeshi.core.state import Node, Question, RunState, Todo
@@ -24,6 +25,9 @@ def target_key(action: str, identity: str) -> str:
 
 def _approval_held(state: RunState, event: ev.ApprovalHeld) -> None:
     node = decided(state, event.path)
+    if (event.approval, "open") not in approvals_over(state, node):
+        state.todo[Todo.START, node.path] = None  # it was decided at the same moment
+        return
     node.reason = f"waits for the approval {event.approval!r}"
     state.held.setdefault(event.approval, []).append(node.path)
 

@@ -32,7 +32,7 @@ class Append:
 
 
 def checked_append(
-    run: str, expected_seq: int, records: Sequence[bytes], takes: Sequence[int], blobs: Mapping[str, bytes]
+    run: str, expected_seq: int, records: Sequence[bytes | Record], takes: Sequence[int], blobs: Mapping[str, bytes]
 ) -> Append:
     """Return an append that can be written if its place is right. Raises JournalMisused for one that never can."""
     decoded = decode_append(run, expected_seq, records)

@@ -17,7 +17,10 @@ from hikeshi.journal.inbox import take_messages
 from hikeshi.journal.projection import Projections
 from hikeshi.journal.statements import statements
 
-_CHECKPOINT_BYTES: Final = 2 * 1024 * 1024
+# Once copied, the log is written again from its beginning. Making a write to a file of the same size durable takes the
+# disk one flush; while the file grows, most file systems need two. So the log is kept short, and soon stops growing.
+_CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
+_COMMIT_BYTES: Final = 3 * 4096  # the least a commit writes: a page of the records, of their index and of the heads
 
 
 Work: TypeAlias = Append | Entry
@@ -34,7 +37,7 @@ class BatchWriter:
         self._projections = projections
         self._where = str(file.path)
         self._opened = file.identity()
-        self._bytes_since_checkpoint = 0
+        self._log_bytes = 0  # since the last checkpoint, roughly
         self._is_prepared = False
         named = self._statements = statements()
         self._head_of_run = named["head_of_run"]
@@ -50,6 +53,7 @@ class BatchWriter:
             self._file.check_in_place(self._opened)
             self._connection.execute("COMMIT")
             self._file.check_in_place(self._opened)  # nobody is told "durable" of a file that went in between
+            self._log_bytes += _COMMIT_BYTES
         except Exception as exc:  # noqa: BLE001  whatever it was, each waiting caller has to hear of it
             self._roll_back()
             error = journal_error(exc, "write the journal", self._where)
@@ -59,9 +63,9 @@ class BatchWriter:
 
     def tidy(self) -> None:
         """Keep the write-ahead log short. Nobody waits for this, and it may fail: the log stays valid."""
-        if self._bytes_since_checkpoint < _CHECKPOINT_BYTES:
+        if self._log_bytes < _CHECKPOINT_BYTES:
             return
-        self._bytes_since_checkpoint = 0
+        self._log_bytes = 0
         try:
             checkpoint(self._connection)
         except sqlite3.Error:
@@ -79,7 +83,7 @@ class BatchWriter:
             raise journal_error(exc, "rebuild the projections", self._where) from exc
         finally:
             self._roll_back()
-        self._bytes_since_checkpoint = _CHECKPOINT_BYTES
+        self._log_bytes = _CHECKPOINT_BYTES
         return count
 
     def close(self) -> None:
@@ -97,7 +101,7 @@ class BatchWriter:
                 raise
             return journal_error(exc, "write the journal", self._where)  # SQLite has undone the statement
         assert cursor.lastrowid is not None
-        self._bytes_since_checkpoint += len(entry.values[-1])
+        self._log_bytes += len(entry.values[-1])
         return cursor.lastrowid
 
     def _append(self, append: Append) -> Outcome:
@@ -128,14 +132,14 @@ class BatchWriter:
         for record in append.records:
             previous = next_hash(previous, record.encoded)
             rows.append((append.run, record.seq, record.encoded, previous))
-            self._bytes_since_checkpoint += len(record.encoded)
+            self._log_bytes += len(record.encoded)
         self._connection.executemany(self._insert_record, rows)
         self._connection.execute(self._move_head, (append.run, append.records[-1].seq, previous))
         if append.takes:
             take_messages(self._connection, append.run, append.takes)
         if append.blobs:
             store_blobs(self._connection, append.blobs, append.records)
-            self._bytes_since_checkpoint += append.blob_bytes
+            self._log_bytes += append.blob_bytes
         if self._projections:
             for record in append.records:
                 self._projections.apply(self._connection, record)

@@ -19,7 +19,7 @@ class Journal(Protocol):
         self,
         run: str,
         expected_seq: int,
-        records: Sequence[bytes],
+        records: Sequence[bytes | Record],
         *,
         takes: Sequence[int] = (),
         blobs: Mapping[str, bytes] = NO_BLOBS,

@@ -58,8 +58,13 @@ def encode_record(*, run: str, seq: int, at: datetime, kind: str, path: str, dat
     return encode_json(fields, where)
 
 
-def decode_record(encoded: bytes) -> Record:
-    """Return the record that the bytes stand for. Raises JournalBroken if they are not a record."""
+def decode_record(encoded: bytes | Record) -> Record:
+    """Return the record that the bytes stand for. Raises JournalBroken if they are not a record.
+
+    A record is given back as it is: whoever has decoded the bytes already need not have it done again.
+    """
+    if type(encoded) is Record:
+        return encoded
     try:
         fields = decode_json(encoded)
         if fields.keys() != _FIELDS or fields["v"] != _FORMAT:
@@ -76,12 +81,12 @@ def decode_record(encoded: bytes) -> Record:
     except (ValueError, RecursionError) as exc:
         raise JournalBroken(
             f"The stored bytes are not a record of format {_FORMAT}",
-            f"{type(encoded).__name__} of length {len(encoded or b'')}",
+            f"{type(encoded).__name__} of length {len(encoded or ())}",  # type: ignore[arg-type]  # whatever was given
             "Verify the journal; restore it from a backup if it is damaged",
         ) from exc
 
 
-def decode_append(run: str, expected_seq: int, records: Sequence[bytes]) -> list[Record]:
+def decode_append(run: str, expected_seq: int, records: Sequence[bytes | Record]) -> list[Record]:
     """Return the records of one append. Raises JournalMisused unless they are exactly the next ones of the run."""
     where = f"append to run {run!r} at {expected_seq}"
     if not records:

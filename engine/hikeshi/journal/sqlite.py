@@ -85,7 +85,7 @@ class SqliteJournal:
         self,
         run: str,
         expected_seq: int,
-        records: Sequence[bytes],
+        records: Sequence[bytes | Record],
         *,
         takes: Sequence[int] = (),
         blobs: Mapping[str, bytes] = NO_BLOBS,

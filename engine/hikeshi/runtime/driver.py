@@ -38,6 +38,7 @@ from hikeshi.journal import (
     LeaseOver,
     Message,
     ProjectionFailed,
+    Record,
     SequenceConflict,
     decode_record,
     encode_record,
@@ -86,7 +87,7 @@ class _Delivery:
 class _Batch:
     """What is going to be appended together."""
 
-    records: list[bytes] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     taken: list[int] = field(default_factory=list)
     blobs: dict[str, bytes] = field(default_factory=dict)
     ends_waits: bool = False
@@ -284,10 +285,10 @@ class Driver:
                     raise
                 return
 
-    def _is_stored(self, expected: int, records: Sequence[bytes]) -> bool:
+    def _is_stored(self, expected: int, records: Sequence[Record]) -> bool:
         """Say whether an append that seemed to fail has happened after all."""
         stored = [record.encoded for record in self._journal.read(self.state.run, after=expected - 1)]
-        return stored == list(records)
+        return stored == [record.encoded for record in records]
 
     def _fold(self, events: Sequence[Event], batch: _Batch, *, decided: bool = False) -> None:
         for event in events:
@@ -300,9 +301,9 @@ class Driver:
             self._fold_encoded(encoded, batch)
 
     def _fold_encoded(self, encoded: bytes, batch: _Batch) -> None:
-        batch.records.append(encoded)
         # Folded from the bytes that are stored, so that a restart can't come to another state.
         record = decode_record(encoded)
+        batch.records.append(record)
         stored = fold(self.state, record.seq, record.at, record.kind, record.path, record.data, encoded)
         batch.ends_waits = batch.ends_waits or isinstance(stored, _ENDS_WAITS)
         for watch in self._watchers:

@@ -52,7 +52,7 @@ class MemoryJournal:
         self,
         run: str,
         expected_seq: int,
-        records: Sequence[bytes],
+        records: Sequence[bytes | Record],
         *,
         takes: Sequence[int] = (),
         blobs: Mapping[str, bytes] = NO_BLOBS,

@@ -1,5 +1,6 @@
 """What a request comes to: credentials, answers, errors, and what is known of its effect."""
 
+import gzip
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,6 +52,21 @@ def tokens(client: HttpClient) -> Tokens:
     client.authorize = made.cache.headers
     client.forget_credentials = made.cache.forget
     return made
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        pytest.param({}, b'{"ok": true}', id="plain"),
+        pytest.param({"Content-Encoding": "gzip"}, gzip.compress(b'{"ok": true}'), id="packed"),
+    ],
+)
+async def test_an_answer_is_read_whether_it_is_packed_or_not(
+    client: HttpClient, wire: Any, headers: dict[str, str], body: bytes
+) -> None:
+    """The body is what the product meant, however it travelled."""
+    wire.answers = [httpx.Response(200, headers=headers, stream=httpx.ByteStream(body))]
+    assert (await client.get("/hosts/1")).json() == {"ok": True}
 
 
 async def test_a_401_fetches_fresh_credentials_once(client: HttpClient, wire: Any, tokens: Tokens) -> None:

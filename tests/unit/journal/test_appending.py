@@ -19,6 +19,11 @@ from hikeshi.journal import (
     SqliteJournal,
     verify,
 )
+from hikeshi.journal.batch import Append, BatchWriter
+from hikeshi.journal.database import connect_writer
+from hikeshi.journal.file import JournalFile
+from hikeshi.journal.projection import Projections
+from hikeshi.journal.record import decode_append
 
 Open = Callable[..., SqliteJournal]
 Encode = Callable[..., list[bytes]]
@@ -228,6 +233,19 @@ async def test_the_log_is_copied_into_the_database_and_used_again(
         await journal.append("a", seq, encoded("a", seq, filling="x" * 500_000))
     assert os.stat(path).st_size > 6_000_000
     assert os.stat(f"{path}-wal").st_size < 6_000_000
+
+
+def test_a_log_of_many_small_commits_stays_short(path: Path, encoded: Encode) -> None:
+    """What fills it is the pages that each commit writes, not only the bytes of the records."""
+    file = JournalFile.at(path)
+    connection = connect_writer(file, 1.0)
+    connection.execute("PRAGMA synchronous = OFF")
+    batches = BatchWriter(connection, file, Projections([]))
+    for seq in range(1, 1001):
+        assert batches.write([Append("a", seq, decode_append("a", seq, encoded("a", seq)))]) == [1]
+        batches.tidy()
+    assert os.stat(f"{path}-wal").st_size < 6_000_000
+    batches.close()
 
 
 async def test_a_long_reader_does_not_hold_appends_up(path: Path, open_journal: Open, encoded: Encode) -> None:
