@@ -59,6 +59,7 @@ __all__ = ["Driver", "Watcher"]
 Watcher = Callable[[Event, RunState], None]
 
 _TRY_AGAIN_S = 1.0
+_LOOKS_BEFORE_PARKING, _LOOK_BEFORE_PARKING_S = 3, 0.1
 _PASSIVE = (WaitUntil, AwaitSignal, TakeKey)
 _ENDS_WAITS = (ev.VoteCast, ev.FormAnswered, ev.CancelRequested, ev.TimerFired)  # the waits of others, that is
 
@@ -145,7 +146,8 @@ class Driver:
             self.state.take_fresh()
             self._perform(outstanding(self.state))
             while self._under_way:
-                if self._may_park() and await self._park():
+                if await self._may_park():
+                    await self._park()
                     return
                 await self._store_arrivals()
                 self._perform(self.state.take_fresh())
@@ -434,7 +436,7 @@ class Driver:
             if self._errands is None:
                 await self._clock.sleep(_TRY_AGAIN_S)
             else:
-                await self._errands.until_free(self.state.run, command.key)
+                await self._errands.until_free(command.key)
         return _Delivery(ended=command.path, key=command)
 
     async def _events_of(self, command: Command) -> Sequence[Event]:
@@ -458,15 +460,30 @@ class Driver:
 
     # --- ending -----------------------------------------------------------------------------------------------
 
-    def _may_park(self) -> bool:
+    async def _may_park(self) -> bool:
         """Say whether nothing goes on by itself for a while."""
+        if not self._nothing_soon():
+            return False
+        for _ in range(_LOOKS_BEFORE_PARKING):  # what waits may find at once that it need not
+            await self._clock.sleep(_LOOK_BEFORE_PARKING_S)
+            if not self._nothing_soon():
+                return False
+        return True
+
+    def _nothing_soon(self) -> bool:
         if not self._park_after_s or self._acting or not self._arrived.empty():
             return False
         soon = self._clock.now() + timedelta(seconds=self._park_after_s)
-        return all(getattr(command, "due_at", soon) >= soon for command in self.state.owed.values())
+        for command in self.state.owed.values():
+            if isinstance(command, TakeKey):
+                if command.path not in self._waits_for_key:
+                    return False
+            elif getattr(command, "due_at", soon) < soon:
+                return False
+        return True
 
-    async def _park(self) -> bool:
-        """Leave the run to whoever goes on with it when its time comes. Says whether it was left."""
+    async def _park(self) -> None:
+        """Leave the run to whoever goes on with it when its time comes."""
         due = [command.due_at for command in self.state.owed.values() if isinstance(command, WaitUntil | AwaitSignal)]
         waits = [command for command in self.state.owed.values() if isinstance(command, AwaitSignal)]
         queued = any(isinstance(command, TakeKey) for command in self.state.owed.values())

@@ -211,12 +211,9 @@ class Errands:
             not_known,
         )
 
-    async def until_free(self, run: str, key: str) -> None:
-        """Return when no other run has a key, as far as can be seen; whoever wants it then has to try."""
-        while True:
-            rows = self._journal.query("SELECT run FROM run_keys WHERE key = ?", (key,))
-            if not rows or rows[0]["run"] == run:
-                return
+    async def until_free(self, key: str) -> None:
+        """Return when nobody has a key, as far as can be seen; whoever wants it then has to try."""
+        while self._journal.query("SELECT 1 FROM run_keys WHERE key = ?", (key,)):
             await self._clock.sleep(self._look_every_s)
 
 
