@@ -17,7 +17,9 @@ __all__ = ["Ending", "Told", "journal_of", "read_ending", "read_told"]
 
 _WHAT = {
     "isolate_host": "isolate",
+    "release_host": "release",
     "block_indicators": "block",
+    "unblock_indicators": "unblock",
     "get_host": "hosts",
     "find_hosts": "hosts",
     "tag": "tag",
@@ -26,6 +28,7 @@ _WHAT = {
     "post": "post",
 }
 _HELD = frozenset({"active", "done"})
+_INVERSES = {"isolate": "release", "block": "unblock"}
 _OVER = frozenset(
     {StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.BLOCKED, StepStatus.CANCELLED}
 )
@@ -33,10 +36,12 @@ _OVER = frozenset(
 
 @dataclass
 class Told:
-    """What the records of the one run say. An effect is `what name@instance`."""
+    """What the records say of a run, and of those that end its holds later. An effect is `what name@instance`."""
 
     run: str = ""
-    finished: str | None = None
+    runs: int = 0
+    open_runs: int = 0
+    finished: str | None = None  # of the run itself
     intended: set[str] = field(default_factory=set)  # stored before anything of it is sent
     confirmed: set[str] = field(default_factory=set)  # stored as done: nobody has a reason to ask again
     outcomes: dict[str, str] = field(default_factory=dict)  # the latest word: done, already, failed, unknown
@@ -51,7 +56,11 @@ class Told:
         """Take in one record."""
         read = getattr(self, f"_on_{record.kind}", None)
         if read is not None:
-            read(record.path, record.data)
+            read(record.path if record.run == self.run else f"{record.run}:{record.path}", record.data)
+
+    def _on_RunStarted(self, _: str, __: dict[str, Any]) -> None:  # noqa: N802
+        self.runs += 1
+        self.open_runs += 1
 
     def _on_ActionRequested(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
         self._requests[path] = (data["action"], data["arguments"])
@@ -79,6 +88,8 @@ class Told:
         self.outcomes[self._effect(path, data["target"])] = data["outcome"]
 
     def _on_ActionSucceeded(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+        if path not in self._requests:
+            return  # a wait that looks, and may look again
         effects = self._effects(path)
         self.confirmed |= effects
         if data["possibly_repeated"]:
@@ -97,8 +108,16 @@ class Told:
         else:
             self.denied |= effects
 
-    def _on_RunFinished(self, _: str, data: dict[str, Any]) -> None:  # noqa: N802
-        self.finished = data["status"]
+    def _on_HoldsFound(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+        for hold in data["holds"]:
+            part = f"{path}[{hold['hold']}]"
+            self._requests[part] = (hold["action"], hold["arguments"])
+            (self._instances[part],) = hold["at"]
+
+    def _on_RunFinished(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+        self.open_runs -= 1
+        if not path:
+            self.finished = data["status"]
 
     def _effect(self, path: str, identity: str) -> str:
         what = _WHAT[self._requests[path][0].partition(".")[2]]
@@ -108,10 +127,10 @@ class Told:
         """Return all effects that a request asks for; a lookup asks both instances."""
         action, arguments = self._requests[path]
         what = _WHAT[action.partition(".")[2]]
-        if what == "isolate":
-            return {f"isolate {arguments['host']['name']}@{arguments['host']['connector']}"}
+        if what in ("isolate", "release"):
+            return {f"{what} {arguments['host']['name']}@{arguments['host']['connector']}"}
         instances = [self._instances[path]] if path in self._instances else ["west", "east"]
-        names = [each["value"] for each in arguments["indicators"]] if what == "block" else _names(arguments)
+        names = [each["value"] for each in arguments["indicators"]] if "indicators" in arguments else _names(arguments)
         return {f"{what} {name}@{instance}" for name in names for instance in instances}
 
 
@@ -143,10 +162,9 @@ def read_told(folder: Path) -> Told:
     except (JournalForeign, JournalUnavailable):
         return told  # it was being made: an empty file
     try:
-        runs = [row["run"] for row in journal.query("SELECT run FROM heads ORDER BY run")]
-        told.problems += [f"there are {len(runs)} runs, where one was started"] if len(runs) > 1 else []
+        runs = [row["run"] for row in journal.query("SELECT run FROM records WHERE seq = 1 ORDER BY id")]
+        told.run = runs[0] if runs else ""
         for run in runs:
-            told.run = run
             for record in journal.read(run):
                 told.fold(record)
     finally:
@@ -157,21 +175,21 @@ def read_told(folder: Path) -> Told:
 
 
 def read_ending(folder: Path, told: Told) -> Ending:
-    """Fold the run anew from its records, and look for what is open in it although nobody works on it."""
+    """Fold the runs anew from their records, and look for what is open in them although nobody works on them."""
     app = opened(folder)
     app.journal = SqliteJournal.open(journal_of(folder), standard_projections(), read_only=True)
     try:
-        state = app.fold(told.run)
-        gaps = [f"{path} is {node.status}" for path, node in state.nodes.items() if node.status not in _OVER]
-        gaps += [f"owed: {command}" for command in outstanding(state)]
-        gaps += [f"to be decided: {event}" for event in decide(state)]
-        seqs = [record.seq for record in app.records(told.run)]
-        gaps += [] if seqs == list(range(1, state.seq + 1)) else [f"records {seqs} where there should be {state.seq}"]
-        rows = [dict(row) for row in app.journal.query("SELECT * FROM holds")]
-        gaps += _wrong_holds(rows, told)
-        (row,) = app.runs()
-        gaps += [] if row["status"] == state.status else [f"listed as {row['status']}, but {state.status}"]
-        return Ending(str(state.status), gaps)
+        status, gaps = "", _wrong_holds([dict(row) for row in app.journal.query("SELECT * FROM holds")], told)
+        for row in app.runs():
+            state = app.fold(row["run"])
+            status = str(state.status) if row["run"] == told.run else status
+            gaps += [f"{path} is {node.status}" for path, node in state.nodes.items() if node.status not in _OVER]
+            gaps += [f"owed: {command}" for command in outstanding(state)]
+            gaps += [f"to be decided: {event}" for event in decide(state)]
+            seqs = [record.seq for record in app.records(row["run"])]
+            gaps += [] if seqs == list(range(1, state.seq + 1)) else [f"records {seqs}, but {state.seq} were folded"]
+            gaps += [] if row["status"] == state.status else [f"listed as {row['status']}, but {state.status}"]
+        return Ending(status, gaps)
     finally:
         app.journal.close()
 
@@ -181,14 +199,16 @@ def _wrong_holds(rows: Iterable[dict[str, Any]], told: Told) -> list[str]:
     wrong = []
     held: dict[str, str] = {}
     for row in rows:
-        what = _WHAT[row["action"].partition(".")[2]]
-        effect = f"{what} {row['label']}@{row['connector']}"
+        effect = f"{_WHAT[row['action'].partition('.')[2]]} {row['label']}@{row['connector']}"
         wrong += [f"two holds for {effect}"] if effect in held else []
         held[effect] = row["status"]
     for effect, outcome in told.outcomes.items():
-        if effect.startswith("post ") or (outcome == "already" and effect not in held):
+        what, _, name = effect.partition(" ")
+        if what in ("post", *_INVERSES.values()) or (outcome == "already" and effect not in held):
             continue
-        expected = {"void"} if effect in told.denied or outcome == "failed" else _HELD
+        undone = told.outcomes.get(f"{_INVERSES.get(what)} {name}") in ("done", "already")
+        expected = {"released"} if undone else _HELD
+        expected = {"void"} if effect in told.denied or outcome == "failed" else expected
         if held.get(effect) not in expected:
             wrong.append(f"the hold of {effect} is {held.get(effect)}, which ended as {outcome}")
     wrong += [f"the hold of {effect} is {status}" for effect, status in held.items() if effect not in told.outcomes]

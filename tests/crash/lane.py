@@ -114,13 +114,19 @@ def finish(site: Site, processes: Iterator[Ended], moments: list[Moment] | None 
     """
     moments = [] if moments is None else moments
     told = moments[-1].told if moments else Told()
-    while told.finished is None and len(moments) < _MOST_PROCESSES:
+    while not _is_over(site, told) and len(moments) < _MOST_PROCESSES:
         moments.append(site.moment(_resolve(site, told) if told.unknown else next(processes)))
         before, told = told, moments[-1].told
         if moments[-1].how in ("failed", "hangs") or (moments[-1].how == "done" and told == before):
             break
-    ending = read_ending(site.project, told) if told.finished is not None else None
+    ending = read_ending(site.project, told) if _is_over(site, told) else None
     return judge(site.playbook, moments, ending)
+
+
+def _is_over(site: Site, told: Told) -> bool:
+    """Say whether nothing is left to do, what comes after the end of the run included."""
+    later = all(effect in told.outcomes for effect in site.playbook.later)
+    return told.finished is not None and told.open_runs == 0 and (later or bool(told.denied))
 
 
 def _resolve(site: Site, told: Told) -> Ended:

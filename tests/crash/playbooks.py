@@ -31,6 +31,7 @@ class Playbook:
     behaviour: Mapping[str, int] = field(default_factory=dict)
     ends: str = "succeeded"
     called: Mapping[str, str] = field(default_factory=dict)
+    later: Sequence[str] = ()  # effects that the engine has by itself after the run, each in a run of its own
 
     def files(self) -> dict[str, str]:
         """Return the texts of its files by name."""
@@ -134,6 +135,37 @@ finally:
   - {id: end, action: west.tag, with: {names: [end]}}
 """
 
+_RELEASED = """
+steps:
+  - {id: find, action: edr.get_host, with: {name: pc1}}
+  - {id: act, action: edr.isolate_host, with: {host: "{{ steps.find }}", reason: r}}
+  - {id: pause, wait: 10s}
+  - {id: undo, release: steps.find}
+  - {id: after, action: edr.find_hosts, with: {name: srv9}}
+"""
+_UNBLOCKED = """
+steps:
+  - {id: act, action: firewall.block_indicators, with: {indicators: "{{ inputs.bad }}", reason: r}}
+  - {id: undo, release: inputs.bad}
+"""
+_HELD = """
+steps:
+  - {id: find, action: edr.get_host, with: {name: pc1}}
+  - {id: act, action: edr.isolate_host, with: {host: "{{ steps.find }}", reason: r}, hold: 10s}
+"""
+_WATCHED = """
+steps:
+  - id: seen
+    wait: {action: edr.find_hosts, with: {name: srv5}, until: result | length > 0, every: 5s, at_most: 1h}
+  - {id: act, action: west.tag, with: {names: [red]}}
+  - id: again
+    while: steps.pass.n < 1
+    at_most: 2
+    steps:
+      - {id: tell, action: west.post, with: {channel: c, text: once}}
+      - {id: pass, set: {n: "1"}}
+"""
+
 _SWEPT = [*_each("isolate", ["pc1", "pc2", "pc3", "pc4"], "west"), *_each("isolate", ["srv1", "srv2"], "east")]
 _TAGGED = [*_each("tag", ["red", "green", "blue"], "west", "east"), *_each("tag", ["a", "b", "c", "d"], "west")]
 _WIPED = [*_each("wipe", ["a", "b", "c", "d", "e"], "west"), *_each("shred", ["x", "y", "z"], "west", "east")]
@@ -217,6 +249,15 @@ PLAYBOOKS: dict[str, Playbook] = {
             behaviour={"looks": 3},
             called={"inner": _INNER},
         ),
+        Playbook("released", "undoing", _RELEASED, ["isolate pc1@west", "release pc1@west"]),
+        Playbook(
+            "unblocked",
+            "undoing",
+            _UNBLOCKED,
+            [*_each("block", _BAD, "west", "east"), *_each("unblock", _BAD, "west", "east")],
+        ),
+        Playbook("held", "undoing", _HELD, ["isolate pc1@west", "release pc1@west"], later=["release pc1@west"]),
+        Playbook("watched", "all", _WATCHED, ["tag red@west", "post once@west"]),
         Playbook(
             "handled",
             "all",

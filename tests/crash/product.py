@@ -27,7 +27,9 @@ __all__ = ["CLASSES", "Box", "Tag"]
 # What the product is asked to do, and how the engine recovers it.
 CLASSES = {
     "isolate": "verifiable",
+    "release": "verifiable",
     "block": "verifiable",
+    "unblock": "verifiable",
     "tag": "idempotent",
     "wipe": "manual",
     "shred": "manual",
@@ -63,6 +65,9 @@ class Box(Connector, Edr, Firewall, Messaging, product="box"):
     async def isolate_host(self, host: Host, reason: str) -> None:
         await self._send("isolate", [host.id])
 
+    async def release_host(self, host: Host, reason: str) -> None:
+        await self._send("release", [host.id])
+
     async def blocks_of(self, indicators: list[Indicator]) -> list[Block]:
         found = await self._read("block", [each.value for each in indicators])
         return [
@@ -72,6 +77,9 @@ class Box(Connector, Edr, Firewall, Messaging, product="box"):
 
     async def block_indicators(self, indicators: list[Indicator], reason: str, expires_in_s: int | None = None) -> None:
         await self._send("block", [each.value for each in indicators])
+
+    async def unblock_indicators(self, indicators: list[Indicator], reason: str) -> None:
+        await self._send("unblock", [each.value for each in indicators])
 
     @read
     async def tags_of(self, names: list[str]) -> list[Tag]:

@@ -31,6 +31,7 @@ from hikeshi.testing.simulator import Simulator
 __all__ = ["Arrival", "Product"]
 
 _HOMES = {"pc": "west", "srv": "east"}  # where a host lives, by how its name begins
+_UNDOES = {"release": ("isolate", "normal"), "unblock": ("block", "not")}
 _QUIET_TURNS = 20  # turns of the loop in which a request that has arrived would have been noticed
 _PATIENCE_S = 10.0
 
@@ -77,11 +78,15 @@ class _World:
             self.arrivals.append(Arrival(instance, what, name, key, "repeated"))
             return
         self.keys[f"{key} {name}"] = what
+        self.arrivals.append(Arrival(instance, what, name, key, "applied"))
+        if what in _UNDOES:
+            undone, state = _UNDOES[what]
+            self.states[instance, undone, name] = state
+            return
         at = (instance, what, name)
         slow = what == "isolate" and self.looks
         self.looks_left[at] = self.looks
         self.states[at] = "isolating" if slow else "isolated" if what == "isolate" else "done"
-        self.arrivals.append(Arrival(instance, what, name, key, "applied"))
 
 
 class BoxSimulator(Simulator):

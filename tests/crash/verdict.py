@@ -60,13 +60,15 @@ def judge(playbook: Playbook, moments: Sequence[Moment], ending: Ending | None) 
     interruptions = ways["killed"] + ways["halted"] + ways["stopped"]
     verdict = Verdict(kills=ways["killed"], halts=ways["halted"], interruptions=interruptions)
     verdict.asked = any(moment.told.unknown for moment in moments)
-    _judge_moments(moments, verdict)
+    _judge_moments(playbook, moments, verdict)
     last = moments[-1]
-    if ending is None or last.told.finished is None:
+    if ending is None:
         verdict.add("stuck", f"it ended neither well nor badly, and waits for nobody: {last.how} {last.detail}".strip())
         return verdict
     _judge_effects(playbook, last, verdict)
     _judge_messages(playbook, last, verdict)
+    if last.told.runs != 1 + len(playbook.later):
+        verdict.add("wrong", f"there are {last.told.runs} runs, not {1 + len(playbook.later)}")
     for gap in ending.gaps:
         verdict.add("wrong", f"the story is not complete: {gap}")
     expected = {playbook.ends, "failed"} if last.told.denied else {playbook.ends}
@@ -75,7 +77,8 @@ def judge(playbook: Playbook, moments: Sequence[Moment], ending: Ending | None) 
     return verdict
 
 
-def _judge_moments(moments: Sequence[Moment], verdict: Verdict) -> None:
+def _judge_moments(playbook: Playbook, moments: Sequence[Moment], verdict: Verdict) -> None:
+    undone = {effect.partition(" ")[2] for effect in playbook.effects if effect.startswith(("release ", "unblock "))}
     before = Moment("begin", [], Told())
     for moment in moments:
         if moment.how in ("failed", "hangs"):
@@ -84,8 +87,13 @@ def _judge_moments(moments: Sequence[Moment], verdict: Verdict) -> None:
             verdict.add("wrong", problem)
         for effect in {each.effect for each in moment.arrivals if each.result != "read"} - moment.told.intended:
             verdict.add("wrong", f"{effect} was sent before it was stored that it would be")
-        arrived = [each for each in moment.arrivals[len(before.arrivals) :] if each.result != "read" or not moment.stale]
-        for effect in {each.effect for each in arrived} & before.told.confirmed:
+        again = {
+            each.effect
+            for each in moment.arrivals[len(before.arrivals) :]
+            # What is undone is read again for that, by right.
+            if each.result != "read" or not (moment.stale or each.effect.partition(" ")[2] in undone)
+        }
+        for effect in again & before.told.confirmed:
             verdict.add("doubled", f"{effect} was confirmed, and asked again")
         for path, effects in moment.told.unknown.items():
             known = [effect for effect in effects if CLASSES[effect.partition(" ")[0]] != "manual"]

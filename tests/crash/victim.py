@@ -21,6 +21,7 @@ from hikeshi.journal import JournalError, Ownership
 from hikeshi.project import load_config
 from hikeshi.runtime.clock import SystemClock
 from hikeshi.runtime.errors import RunHalted
+from hikeshi.runtime.worker import Worker
 
 # Imported late by the engine, and again by each process that is forked without them.
 from hikeshi.connector import http  # noqa: F401, I001
@@ -109,9 +110,22 @@ async def _drive(app: Hikeshi, task: Task) -> dict[str, Any]:
         (run,) = (row["run"] for row in app.runs())
         await app.resolve(run, task.path, happened=task.happened, actor="tester")
     else:
-        for run in app.unfinished():
-            await app.go_on(run)
+        await _work(app)
     return {"done": True}
+
+
+async def _work(app: Hikeshi) -> None:
+    """Do what is due, and what is due later, as whoever works for a project does."""
+    failures: list[Exception] = []
+    worker = Worker(app, app.clock, trouble=lambda _, exc: failures.append(exc))
+    while True:
+        await worker.run(stay=False)
+        if failures:
+            raise failures[0]
+        next_at = app.due().next_at
+        if next_at is None:
+            return
+        await app.clock.sleep_until(next_at)
 
 
 def _arrange(app: Hikeshi, task: Task) -> None:

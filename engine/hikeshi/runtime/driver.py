@@ -489,10 +489,8 @@ class Driver:
         queued = any(isinstance(command, TakeKey) for command in self.state.owed.values())
         await self._cancel_all()
         self._under_way.clear()
-        await self._store(
-            [ev.RunParked("", min(due, default=None), [[wait.name, wait.after] for wait in waits], queued)]
-        )
-        return True
+        signals = [[wait.name, wait.after] for wait in waits]
+        await self._store([ev.RunParked("", min(due, default=None), signals, queued)])
 
     async def _give_up_in_order(self) -> None:
         """Say that nobody drives the run any more, if it is not over."""

@@ -111,7 +111,7 @@ class _Maker:
         """Give a step an order, a condition and error handling of its own."""
         if "covers" in step:
             step["needs"] = []
-        elif self._chance(35):
+        elif self._chance(60):
             wanted = st.lists(st.sampled_from(earlier), max_size=2, unique=True) if earlier else st.just([])
             step["needs"] = self.draw(wanted)
         if "approve" not in step and self._chance(12):
@@ -153,7 +153,7 @@ class _Maker:
     def _step(self, place: _Place) -> dict[str, Any]:
         kinds = ["change", "change", "batch", "loop change", "release", "read", "fails", "tell"]
         if place.depth > 0:
-            kinds += ["steps", "parallel", "loop", "while", "playbook"]
+            kinds += ["steps", "parallel", "loop", "while", "playbook", "playbook"]
         kind = self._pick(kinds)
         before = set(self.made.over)
         name = self._name("s")

@@ -19,12 +19,12 @@ from conversation import Conversation
 from hikeshi.testing.run_harness import Outcome
 
 QUICK = settings(
-    max_examples=40,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
-BAD: list[Fate] = ["reject", "silence", "approve", "waived"]
+BAD: list[Fate] = ["reject", "silence", "reject", "silence", "approve", "waived"]
 GOOD: list[Fate] = ["approve", "waived"]
 _MOST_ROUNDS = 60
 
