@@ -88,6 +88,8 @@ def _all_of(name: str, last: int, chance: random.Random) -> Iterator[Kill]:
     for at in range(1, last + 1):
         yield Kill(name, (at,))
         yield Kill(name, (at, chance.randint(1, last - at + 4)))
+        if PLAYBOOKS[name].later:
+            yield Kill(name, (0, at))  # what comes after the run is done by a process that is killed
 
 
 def _boundaries(name: str) -> list[str]:
