@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench crash crash-syscalls crash-disk crash-stop clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -24,6 +24,18 @@ check: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	@$(BIN)/python tests/bench/run.py
+
+crash: $(READY)
+	@$(BIN)/python tests/crash/run.py
+
+crash-syscalls: $(READY)
+	@$(BIN)/python tests/crash/syscalls.py
+
+crash-disk: $(READY)
+	@$(BIN)/python tests/crash/disk.py
+
+crash-stop: $(READY)
+	@$(BIN)/python tests/crash/stops.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -179,7 +179,7 @@ def _may_mount() -> bool:
         return False
     os.environ[inside] = "1"
     sys.stdout.flush()
-    os.execvp("unshare", ["unshare", "--mount", sys.executable, *sys.argv])
+    return os.execvp("unshare", ["unshare", "--mount", sys.executable, *sys.argv])
 
 
 def _pages_of(name: str) -> int:

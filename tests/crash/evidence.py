@@ -58,15 +58,15 @@ class Told:
         if read is not None:
             read(record.path if record.run == self.run else f"{record.run}:{record.path}", record.data)
 
-    def _on_RunStarted(self, _: str, __: dict[str, Any]) -> None:  # noqa: N802
+    def _on_RunStarted(self, _: str, __: dict[str, Any]) -> None:
         self.runs += 1
         self.open_runs += 1
 
-    def _on_ActionRequested(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+    def _on_ActionRequested(self, path: str, data: dict[str, Any]) -> None:
         self._requests[path] = (data["action"], data["arguments"])
         self._note_told(path)
 
-    def _on_FannedOut(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+    def _on_FannedOut(self, path: str, data: dict[str, Any]) -> None:
         for instance, arguments in data["calls"].items():
             part = f"{path}[{instance}]"
             self._requests[part] = (data["action"], arguments)
@@ -78,16 +78,16 @@ class Told:
         if self._requests[path][0].endswith(".post"):
             self.intended |= self._effects(path)
 
-    def _on_ActionIntended(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+    def _on_ActionIntended(self, path: str, data: dict[str, Any]) -> None:
         self._instances[path] = data["instance"]
         self.intended |= {self._effect(path, target["identity"]) for target in data["targets"]}
 
-    def _on_TargetSettled(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+    def _on_TargetSettled(self, path: str, data: dict[str, Any]) -> None:
         if data["target"].count(":") > 1:
             self._instances.setdefault(path, data["target"].partition(":")[0])  # a host's owner
         self.outcomes[self._effect(path, data["target"])] = data["outcome"]
 
-    def _on_ActionSucceeded(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+    def _on_ActionSucceeded(self, path: str, data: dict[str, Any]) -> None:
         if path not in self._requests:
             return  # a wait that looks, and may look again
         effects = self._effects(path)
@@ -97,10 +97,10 @@ class Told:
         if self._requests[path][0].endswith(".post"):
             self.outcomes.update(dict.fromkeys(effects, "done"))
 
-    def _on_ActionUnknown(self, path: str, _: dict[str, Any]) -> None:  # noqa: N802
+    def _on_ActionUnknown(self, path: str, _: dict[str, Any]) -> None:
         self.unknown[path] = {effect for effect in self._effects(path) if self.outcomes.get(effect) == "unknown"}
 
-    def _on_StepResolved(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+    def _on_StepResolved(self, path: str, data: dict[str, Any]) -> None:
         effects = self.unknown.pop(path)
         if data["happened"]:
             self.confirmed |= effects
@@ -108,13 +108,13 @@ class Told:
         else:
             self.denied |= effects
 
-    def _on_HoldsFound(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+    def _on_HoldsFound(self, path: str, data: dict[str, Any]) -> None:
         for hold in data["holds"]:
             part = f"{path}[{hold['hold']}]"
             self._requests[part] = (hold["action"], hold["arguments"])
             (self._instances[part],) = hold["at"]
 
-    def _on_RunFinished(self, path: str, data: dict[str, Any]) -> None:  # noqa: N802
+    def _on_RunFinished(self, path: str, data: dict[str, Any]) -> None:
         self.open_runs -= 1
         if not path:
             self.finished = data["status"]

@@ -53,8 +53,8 @@ class Site:
     def task(self, verb: str, **more: Any) -> Task:
         """Return the task of the next process; `more` are further fields of it."""
         self.processes += 1
-        files = [str(self.folder / f"{name}-{self.processes}") for name in ("trail", "result")]
-        return Task(str(self.project), verb, self.playbook.id, *files, self.began_at, TIMES, **more)
+        trail, result = (str(self.folder / f"{name}-{self.processes}") for name in ("trail", "result"))
+        return Task(str(self.project), verb, self.playbook.id, trail, result, self.began_at, TIMES, **more)
 
     def told(self) -> Told:
         """Return what the journal says."""
@@ -186,7 +186,7 @@ def _how_it_ended(task: Task, status: int | None) -> tuple[str, str]:
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """Give a folder in memory where there is one: a process that is killed loses nothing it wrote, on no file system."""
+    """Give a folder in memory where there is one: whoever is killed loses nothing it wrote, on no file system."""
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="hikeshi-crash-", dir=memory if memory.is_dir() else None))
     try:

@@ -37,6 +37,8 @@ def lanes(count: int) -> Iterator[Pool]:
     # Spawned, not forked: a pool has threads, and a lane forks.
     with get_context("spawn").Pool(count, initializer=_open_lane) as pool:
         yield pool
+        pool.close()
+        pool.join()
 
 
 def report(pool: Pool, cases: Sequence[Case], tally: Tally, *, as_json: bool = False) -> int:

@@ -11,7 +11,9 @@ from typing import Any
 
 __all__ = ["PLAYBOOKS", "Playbook"]
 
-_HEAD = "inputs:\n  bad: {type: list, items: indicator, default: [198.51.100.1, 198.51.100.2, bad.example, 203.0.113.9]}\n"
+_HEAD = (
+    "inputs:\n  bad: {type: list, items: indicator, default: [198.51.100.1, 198.51.100.2, bad.example, 203.0.113.9]}\n"
+)
 _BAD = ("198.51.100.1", "198.51.100.2", "bad.example", "203.0.113.9")
 
 
@@ -94,7 +96,11 @@ steps:
 """
 _POST_ALL = """
 steps:
-  - {id: tell, for_each: "['a', 'b', 'c', 'd']", concurrency: 2, action: messaging.post, with: {channel: c, text: "{{ item }}"}}
+  - id: tell
+    for_each: "['a', 'b', 'c', 'd']"
+    concurrency: 2
+    action: messaging.post
+    with: {channel: c, text: "{{ item }}"}
 """
 _MIXED = """
 steps:
@@ -104,7 +110,12 @@ steps:
   - id: together
     parallel:
       - {id: cut, action: edr.isolate_host, with: {host: "{{ steps.find }}", reason: r}}
-      - {id: block, for_each: inputs.bad, batch: 2, concurrency: 2, action: firewall.block_indicators, with: {indicators: "{{ item }}", reason: r}}
+      - id: block
+        for_each: inputs.bad
+        batch: 2
+        concurrency: 2
+        action: firewall.block_indicators
+        with: {indicators: "{{ item }}", reason: r}
       - {id: mark, action: west.tag, with: {names: [red]}}
       - {id: erase, action: east.wipe, with: {name: disk}}
       - {id: tell, action: messaging.post, with: {channel: c, text: begun}}
@@ -231,7 +242,11 @@ PLAYBOOKS: dict[str, Playbook] = {
             [_fault("west", "post", status=503), _fault("east", "post", status=429)],
         ),
         Playbook(
-            "post-lost", "notification", _POST, _each("post", ["hi"], "west", "east"), [_fault("*", "post", drop="after")]
+            "post-lost",
+            "notification",
+            _POST,
+            _each("post", ["hi"], "west", "east"),
+            [_fault("*", "post", drop="after")],
         ),
         Playbook("post-all", "notification", _POST_ALL, _each("post", ["a", "b", "c", "d"], "west", "east")),
         Playbook("mixed", "all", _MIXED, _MIXED_EFFECTS, called={"inner": _INNER}),

@@ -16,10 +16,11 @@ _FIGURES = ("cases", "kills", "halts", "ended", "asked", *KINDS)
 
 @dataclass
 class Tally:
-    """What the cases came to. `title` is the heading of the first column, `points` how many places each row has."""
+    """What the cases came to. `points` is how many places each row has; `first` and `second` head its two columns."""
 
-    title: str
+    first: str
     points: Mapping[tuple[str, str], int]
+    second: str = "playbook"
     counts: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     problems: list[str] = field(default_factory=list)
 
@@ -38,7 +39,7 @@ class Tally:
     def as_json(self) -> str:
         """Return the same as a JSON document."""
         rows = [
-            {self.title: row[0], "playbook": row[1], "points": self.points[row]}
+            {self.first: row[0], self.second: row[1], "points": self.points[row]}
             | {figure: counts[figure] for figure in _FIGURES}
             for row, counts in self.counts.items()
         ]
@@ -47,7 +48,7 @@ class Tally:
 
 def table(tally: Tally) -> str:
     """Return the table as text, with a last row of sums."""
-    rows = [[tally.title, "playbook", "points", *_FIGURES]]
+    rows = [[tally.first, tally.second, "points", *_FIGURES]]
     for row in tally.points:
         if row in tally.counts:
             figures = [tally.points[row], *(tally.counts[row][figure] for figure in _FIGURES)]

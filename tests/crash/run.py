@@ -1,9 +1,9 @@
 """`make crash`: kill a run at every boundary between two steps of the engine, let others go on, and judge the product.
 
-    run.py                                     every boundary of every playbook, alone and with a second kill after it
-    run.py --seed 7 --cases 60                 a sample, the same for the same seed and the same engine
-    run.py --list [--playbook isolate]         the boundaries, numbered
-    run.py --playbook isolate --kill-at 9 [--then 4]     one case
+run.py                                     every boundary of every playbook, alone and with a second kill after it
+run.py --seed 7 --cases 60                 a sample, the same for the same seed and the same engine
+run.py --list [--playbook isolate]         the boundaries, numbered
+run.py --playbook isolate --kill-at 9 [--then 4]     one case
 """
 
 from __future__ import annotations

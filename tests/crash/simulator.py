@@ -171,7 +171,7 @@ def _be_the_product(pipe: Connection) -> NoReturn:
         code = 0
     except KeyboardInterrupt:
         pass
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - nothing may leave this process for the lane it was forked from
         traceback.print_exc()
     finally:
         os._exit(code)

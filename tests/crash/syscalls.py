@@ -48,7 +48,9 @@ class Situation:
             yield run_forked(site.task("start", at=self.kill_at))
 
     def __str__(self) -> str:
-        return ("new journal" if self.new_journal else "") + ("" if self.kill_at is None else "going on")
+        if self.kill_at is not None:
+            return "goes on with a run"
+        return "makes its journal" if self.new_journal else "begins a run"
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,7 @@ class Call:
 
     @property
     def row(self) -> tuple[str, str]:
-        words = [self.name, self.does.partition("=")[2], "for ever" if self.forever else "", str(self.situation)]
-        return " ".join(word for word in words if word), self.situation.playbook
+        return f"{self.name} {self.does.partition('=')[2]}{' for ever' if self.forever else ''}", str(self.situation)
 
     def run(self, lane: Lane) -> Verdict:
         """Run it to its end and judge."""
@@ -84,7 +85,7 @@ class Call:
             yield run_forked(site.task(next_verb(site)))
 
     def __str__(self) -> str:
-        return f"{' '.join(self.row)} call {self.at}"
+        return f"{self.situation.playbook}, {', '.join(self.row)}, call {self.at}"
 
 
 def main() -> int:
@@ -102,7 +103,7 @@ def main() -> int:
         points: dict[tuple[str, str], int] = {}
         for case in cases:
             points[case.row] = points.get(case.row, 0) + 1
-        return report(pool, cases, Tally("call", points))
+        return report(pool, cases, Tally("call", points, "process"))
 
 
 def _options() -> argparse.Namespace:

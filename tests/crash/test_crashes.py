@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path.append(str(HERE))  # tests are no package, and the processes run the same modules
+sys.path.append(str(Path(__file__).parent))  # tests are no package, and the processes run the same modules
 
 from evidence import Ending, Told
 from playbooks import Playbook
 from simulator import Arrival
 from verdict import Moment, judge
 
+RUN = Path(__file__).parent / "run.py"
 KNOWN = Told(
     run="r",
     runs=1,
@@ -42,14 +42,14 @@ def moment(*arrivals: Arrival, told: Told = KNOWN, how: str = "done") -> Moment:
 
 
 def test_a_sample_of_kills_loses_and_doubles_nothing() -> None:
-    """Sixty cases chosen by a fixed seed, real processes: every run ends, and every effect is there exactly once."""
-    command = [sys.executable, str(HERE / "run.py"), "--seed", "11", "--cases", "60", "--json"]
+    """Forty cases chosen by a fixed seed, real processes: every run ends, and every effect is there exactly once."""
+    command = [sys.executable, str(RUN), "--seed", "11", "--cases", "40", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     rows = json.loads(done.stdout)["rows"]
-    assert sum(row["cases"] for row in rows) == 60
-    assert sum(row["ended"] for row in rows) == 60
-    assert sum(row["kills"] for row in rows) >= 60
+    assert sum(row["cases"] for row in rows) == 40
+    assert sum(row["ended"] for row in rows) == 40
+    assert sum(row["kills"] for row in rows) >= 40
 
 
 def test_what_happened_once_and_is_known_is_in_order() -> None:

@@ -16,17 +16,15 @@ from boundaries import Boundaries, CountedClock, CountedJournal, CountedTranspor
 from product import Box
 
 from hikeshi.app import Hikeshi
+from hikeshi.connector import http  # noqa: F401 - these are imported late by the engine, and again by each fork
 from hikeshi.connector.registry import Registry
 from hikeshi.journal import JournalError, Ownership
+from hikeshi.playbook import check, evaluate, library  # noqa: F401
 from hikeshi.project import load_config
+from hikeshi.runtime import change, errands, instances  # noqa: F401
 from hikeshi.runtime.clock import SystemClock
 from hikeshi.runtime.errors import RunHalted
 from hikeshi.runtime.worker import Worker
-
-# Imported late by the engine, and again by each process that is forked without them.
-from hikeshi.connector import http  # noqa: F401, I001
-from hikeshi.playbook import check, evaluate, library  # noqa: F401
-from hikeshi.runtime import change, errands, instances  # noqa: F401
 
 __all__ = ["Task", "be_the_victim", "opened"]
 
@@ -81,7 +79,7 @@ def be_the_victim(task: Task) -> NoReturn:
         result = asyncio.run(_do(task))
         Path(task.result).write_text(json.dumps(result), encoding="utf-8")
         code = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - nothing may leave this process for the lane it was forked from
         Path(task.result).write_text(json.dumps({"error": traceback.format_exc()}), encoding="utf-8")
     finally:
         os._exit(code)
@@ -130,7 +128,11 @@ async def _work(app: Hikeshi) -> None:
 
 def _arrange(app: Hikeshi, task: Task) -> None:
     """Set how long this process waits and for how long it owns its runs, and keep what it says of its troubles."""
-    app.trouble = lambda text: Path(task.result).with_suffix(".trouble").write_text(text, encoding="utf-8")
+
+    def keep(text: str) -> None:
+        Path(task.result).with_suffix(".trouble").write_text(text, encoding="utf-8")
+
+    app.trouble = keep
     if task.patience_s is not None:
         app.patience_s = task.patience_s
     if task.lease_s is not None:

@@ -14,7 +14,7 @@ from picture import differences, picture
 from process import PERSONS
 from products import Request
 
-from hikeshi.core import Program, RunState, decode_event, evolve
+from hikeshi.core import Program, RunState, fold
 from hikeshi.journal import Record
 from hikeshi.playbook.parse import load_playbook
 from hikeshi.project.people import may_decide
@@ -123,7 +123,7 @@ class Checks:
 
     # --- what is stored ---------------------------------------------------------------------------------------
 
-    def stored(self, process: Process, records: Sequence[bytes]) -> None:
+    def stored(self, process: Process, records: Sequence[bytes | Record]) -> None:
         world = self._world
         if not process.alive:
             world.break_("dead-do-nothing", f"{process.name} stored something after its death")
@@ -212,7 +212,7 @@ class Checks:
         """Return a run's state from what is stored."""
         state = RunState(run, self._program(self._world.ledger.runs[run]))
         for record in self._world.disk.journal.read(run):
-            evolve(state, decode_event(record.kind, record.path, record.data), record.seq, record.at)
+            fold(state, record.seq, record.at, record.kind, record.path, record.data, record.encoded)
         return state
 
     def _program(self, facts: RunFacts) -> Program:
@@ -226,7 +226,11 @@ class Checks:
 
     # --- how runs end -----------------------------------------------------------------------------------------
 
-    def patience(self, steps: int) -> None:
+    def restarted(self) -> None:
+        """Begin to be patient anew: while no process was there, nothing could happen."""
+        self._quiet_since_s = self._world.clock.real_s
+
+    def patience(self) -> None:
         """Judge a world in which nothing has happened for long: each run waits for something that lies ahead."""
         clock = self._world.clock
         if clock.happenings != self._happenings:

@@ -27,7 +27,7 @@ class Disk:
     dice: Dice
     slow_percent: float = 0.0
     full: bool = False
-    stored: Callable[[Process, Sequence[bytes]], None] = lambda process, records: None
+    stored: Callable[[Process, Sequence[bytes | Record]], None] = lambda process, records: None
     conflict: Callable[[str], None] = lambda text: None
     journal: MemoryJournal = field(default_factory=lambda: MemoryJournal(standard_projections()))
     refused: int = 0
@@ -44,7 +44,7 @@ class ProcessJournal:
         self._disk = disk
         self._process = process
 
-    async def append(self, run: str, expected_seq: int, records: Sequence[bytes], **more: Any) -> None:
+    async def append(self, run: str, expected_seq: int, records: Sequence[bytes | Record], **more: Any) -> None:
         """Append as a journal does: slowly, or not, or without anybody left to hear of it."""
         self._check_alive()
         await self._take_time()
@@ -55,7 +55,8 @@ class ProcessJournal:
         try:
             await self._disk.journal.append(run, expected_seq, records, **more)
         except SequenceConflict as exc:
-            self._disk.conflict(str(exc))
+            if expected_seq > 1:  # a run's first record may be tried by several, and one alone succeeds
+                self._disk.conflict(str(exc))
             raise
         self._disk.stored(self._process, records)
         await self._process.may_die("after an append")

@@ -76,7 +76,7 @@ class Ledger:
     intents: dict[str, Intent] = field(default_factory=dict)  # by key, the newest
     told: dict[str, tuple[RunFacts, str]] = field(default_factory=dict)  # by key: run and path
 
-    def note(self, encoded: bytes) -> Record:
+    def note(self, encoded: bytes | Record) -> Record:
         """Learn one stored record."""
         record = decode_record(encoded)
         facts = self.runs.setdefault(record.run, RunFacts(record.run))
@@ -165,6 +165,8 @@ class Ledger:
 
     def _CancelRequested(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
         facts.cancelled = True
+        for asked in [each for each in facts.questions if "finally" not in each]:
+            del facts.questions[asked]
 
     def _WaitStarted(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
         if data["signal"] is not None:
@@ -175,7 +177,8 @@ class Ledger:
 
     def _TimerFired(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
         facts.due.pop(path, None)
-        facts.cancelled = facts.cancelled or path == ""  # the run's own time limit
+        if path == "":  # the run's own time limit
+            self._CancelRequested(facts, path, data)
 
     def _RunFinished(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
         facts.finished = data["status"]

@@ -16,7 +16,8 @@ __all__ = ["differences", "picture"]
 
 _LINKS = frozenset({Node, ListRun, Frame})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
-_WORKED_OUT = ("output", "fresh", "settling")  # `output` of what holds others is put together when somebody asks
+# `output` of what holds others is put together when somebody asks; large values are brought and forgotten.
+_WORKED_OUT = ("output", "fresh", "settling", "loaded", "wanted")
 
 
 def picture(state: RunState) -> dict[str, Any]:

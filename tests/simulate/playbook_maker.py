@@ -194,7 +194,7 @@ class PlaybookMaker:
         loop, repeats = None, False
         if not (place.ordered and place.may_stop) and self.dice.chance(45):
             repeats = self._has("while") and self.dice.chance(25)
-            loop = self._loop() if self._has("loops") and not repeats else None
+            loop = self._loop(place) if self._has("loops") and not repeats else None
         inside = self._inside(place, loop)
         inside.may_stop = place.may_stop and kind == "steps" and loop is None and not repeats
         step.loop = loop
@@ -216,11 +216,12 @@ class PlaybookMaker:
         around = () if loop is None else ((loop.name, loop.batch is not None),)
         return replace(place, items=(*place.items, *around), depth=place.depth - 1)
 
-    def _loop(self) -> Loop:
+    def _loop(self, place: _Place) -> Loop:
         self._count += 1
         bad = self._has("failing") and self.dice.chance(40)
         items = [f"{letter}{'-bad' if bad and self.dice.chance(40) else ''}" for letter in "abcde"]
-        loop = Loop(f"i{self._count}", items[: self.dice.weighted({2: 4, 1: 2, 3: 3, 5: 1, 0: 1})])
+        most = {2: 4, 1: 2, 0: 1} if place.items else {2: 4, 1: 2, 3: 3, 5: 1, 0: 1}
+        loop = Loop(f"i{self._count}", items[: self.dice.weighted(most)])
         self.used["for_each"] += 1
         if self._has("failing") and self.dice.chance(6):
             loop.wrong = self.dice.pick(["no list", "doubles"] if loop.items else ["no list"])
@@ -444,7 +445,7 @@ class PlaybookMaker:
         """Put a loop around a single step: what it is about then has the item in its name, too."""
         if not self._has("loops") or (place.ordered and place.may_stop) or not self.dice.chance(12):
             return
-        step.loop = self._loop()
+        step.loop = self._loop(place)
         self.used["for_each on one step"] += 1
         _put_in(step, f"-{{{{ {_item(step.loop.name, step.loop.batch is not None)} }}}}")
 

@@ -168,7 +168,7 @@ class Process:
     def _after_step(self) -> None:
         if self.loop.steps == self._deadly_step:
             self.die(f"after {self.loop.steps} steps")
-        self.world.check.patience(self.loop.steps)
+        self.world.check.patience()
         if self.world.broken:
             self.loop.stop()
 

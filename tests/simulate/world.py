@@ -114,6 +114,7 @@ class World:
         self.processes += 1
         self.process = Process(self, self.processes)
         self.trace(f"## {self.process.name} starts")
+        self.check.restarted()
         try:
             ended = self.process.run()
         finally:

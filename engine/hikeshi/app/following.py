@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -26,19 +27,17 @@ class Following:
         self._seen = -1
         self.state = runs.fold(run)
 
-    def news(self) -> list[tuple[ev.Event, int]]:
-        """Return what has happened since the last call, each with its number, and fold it. Cheap if nothing has."""
+    def news(self) -> Iterator[ev.Event]:
+        """Give what has happened since the last call, each event when it is folded. Cheap if nothing has."""
         changes = self._runs.journal.changes()
         if changes == self._seen:
-            return []
+            return
         self._seen = changes
-        found = []
         for record in self._runs.journal.read(self.state.run, after=self.state.seq):
             event = decode_event(record.kind, record.path, record.data)
             evolve(self.state, event, record.seq, record.at)
-            found.append((event, record.seq))
+            yield event
         self.state.take_fresh()  # nothing is performed here
-        return found
 
     def driver(self) -> Literal["this", "other", "nobody", "gone"]:
         """Say who drives the run: nobody has to while it waits, and `gone` is a process that has ended too early."""

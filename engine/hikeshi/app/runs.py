@@ -200,11 +200,17 @@ class Runs(Programs):
     # --- going on ---------------------------------------------------------------------------------------------
 
     async def go_on(self, run: str, watchers: Sequence[Watcher] = (), *first: ev.Event) -> RunState:
-        """Go on with a run that nobody drives. Raises UnknownRun, RunIsDriven, RunHalted."""
+        """Go on with a run that nobody drives.
+
+        Raises UnknownRun, RunIsDriven, RunHalted, and ProjectError if the run's connectors can't be used from here: it
+        is left to a process that has their secrets.
+        """
         state = self.fold(run)
         if state.finished is not None:
             return state
         taken = self._take_over(state)
+        if state.mode == "live":
+            self._check_connectors(state)
         driver = self._driver(state, state.mode, watchers, self._carry_of(state))
         try:
             await driver.drive([taken, *first])
@@ -213,6 +219,11 @@ class Runs(Programs):
                 raise RunIsDriven(f"run {run} was taken by another process at the same moment") from exc
             raise
         return state
+
+    def _check_connectors(self, state: RunState) -> None:
+        wrong = self.wrong_settings({name for each in state.routes.values() for name in each.instances}, secrets=True)
+        if wrong:
+            raise ProjectError([f"run {state.run} cannot go on from here", *wrong])
 
     def _take_over(self, state: RunState) -> ev.RunTakenOver:
         """Return the first event of a new owner. Raises RunIsDriven while the present one lives."""

@@ -14,7 +14,7 @@ from hikeshi.app.errors import MessageNotTaken, MessageNotWanted, NothingToResol
 from hikeshi.core import Program, RunState
 from hikeshi.journal import JournalError, Record, SequenceConflict
 from hikeshi.playbook.parse import load_playbook
-from hikeshi.project import load_config
+from hikeshi.project import ProjectError, load_config
 from hikeshi.runtime.driver import Watcher
 from hikeshi.runtime.errands import resolution
 from hikeshi.runtime.errors import RunHalted
@@ -72,19 +72,24 @@ class Hikeshi(Desk):
         except RunIsDriven:
             await self._taken(run, message)
             state = self.fold(run)
+        except ProjectError as exc:
+            await self._taken(run, message, "; ".join(exc.problems))
+            state = self.fold(run)
         refused = self._refusal_of(message)
         if refused is not None:
             raise MessageNotWanted(refused)
         return state
 
-    async def _taken(self, run: str, message: int) -> None:
-        """Return when whoever drives the run has taken a message."""
+    async def _taken(self, run: str, message: int, why_not_here: str | None = None) -> None:
+        """Return when whoever drives the run has taken a message. Raises MessageNotTaken."""
         begun = self.clock.now()
         while not self.journal.query("SELECT 1 FROM answered WHERE message = ?", (message,)):
             if (self.clock.now() - begun).total_seconds() > _ANSWER_WITHIN_S:
+                who = f"run {run} is driven by a process that has not answered for {_ANSWER_WITHIN_S:g} s"
+                if why_not_here is not None:
+                    who = f"nobody has taken this for {_ANSWER_WITHIN_S:g} s, and this process can't ({why_not_here})"
                 raise MessageNotTaken(
-                    f"run {run} is driven by a process that has not answered for {_ANSWER_WITHIN_S:g} s; the message"
-                    " is stored and counts from now. See 'hikeshi watch' for what becomes of it"
+                    f"{who}; the message is stored and counts from now. See 'hikeshi watch' for what becomes of it"
                 )
             await asyncio.sleep(0.05)
 

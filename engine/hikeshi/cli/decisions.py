@@ -44,7 +44,7 @@ _VERBS = {"approve": "Approve", "reject": "Reject", "answer": "Send this answer"
 def approve(
     session: Session, run: RunId, step: Step = None, note: Note = None, yes: Yes = False, digest: Digest = None
 ) -> int:
-    """Allow what a run asks an approval for, after showing exactly what that is."""
+    """Approve what a run asks for. Shows exactly what that is first."""
     question = _asked(session, run, step, "approval", digest)
     return _say(session, "approve", question, {"note": note}, yes=yes)
 
@@ -52,7 +52,7 @@ def approve(
 def reject(
     session: Session, run: RunId, step: Step = None, note: Note = None, yes: Yes = False, digest: Digest = None
 ) -> int:
-    """Say no to what a run asks an approval for. One rejection rejects."""
+    """Say no to what a run asks for. One rejection rejects."""
     question = _asked(session, run, step, "approval", digest)
     return _say(session, "reject", question, {"note": note}, yes=yes)
 
@@ -177,4 +177,4 @@ class _Told:
             self._session.output.note(Styled(text, "yellow"))
             return
         words = {"approve": "approved", "reject": "rejected", "answer": "answered"}
-        self._session.output.note(Styled(f"{words[self._kind]}: {self._path} of run {state.run} is decided", "green"))
+        self._session.output.note(Styled(f"{words[self._kind]}: {self._path} of run {state.run}", "green"))

@@ -86,7 +86,7 @@ async def follow(
     state = following.state
     view.look_on(state, _LOOKS_ON)
     while True:
-        for event, _ in following.news():
+        for event in following.news():
             for watch in (view.watch, *watchers):
                 watch(event, state)
         if state.finished is not None or is_enough(following):

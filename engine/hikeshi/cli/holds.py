@@ -17,7 +17,7 @@ _STYLES = {"active": "green", "unknown": "red", "opening": "yellow", "overdue": 
 
 
 def holds(session: Session) -> int:
-    """List what is contained now: which target, by what, since when, until when, by which run."""
+    """List what is contained now. Which target, by what, since when, until when, by which run."""
     app, output = session.app, session.output
     found = app.holds() if app.journal_path.exists() else []
     if output.as_json:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hikeshi.cli.failure import CommandError
 from hikeshi.cli.session import Session
+
+if TYPE_CHECKING:
+    from hikeshi.core import Node
 
 __all__ = ["the_question"]
 
@@ -52,6 +55,16 @@ def _none_or_many(
     return CommandError("no_question", f"run {run} asks for no {noun} now; see 'hikeshi watch {run}'", instead)
 
 
+def _decision(node: Node) -> str:
+    """Return what became of a question that is not open any more."""
+    if node.error is not None:
+        return node.error.message
+    assert node.question is not None
+    if node.question.kind == "form":
+        return "it was answered"
+    return f"approved by {', '.join(node.question.votes)}"
+
+
 def _not_open(session: Session, run: str, step: str, fitting: list[dict[str, Any]]) -> CommandError:
     """Return why nothing is asked at a step: decided already, not asked yet, or no such step."""
     from hikeshi.playbook.plain_data import hint
@@ -61,9 +74,7 @@ def _not_open(session: Session, run: str, step: str, fitting: list[dict[str, Any
     question = None if node is None else node.question
     if question is not None and question.digest:
         assert node is not None
-        by = ", ".join(question.votes)
-        how = f": {node.status}" + (f" ({by})" if by else "")
-        return CommandError("not_open", f"what was asked at {step!r} of run {run} is decided{how}", refused=True)
+        return CommandError("not_open", f"{step!r} of run {run} is decided: {_decision(node)}", refused=True)
     if state.finished is not None:
         return CommandError(
             "run_is_over", f"run {run} is over: {state.finished}; it asks nothing any more", refused=True

@@ -22,7 +22,7 @@ def resolve(
     happened: Annotated[bool, typer.Option("--happened", help="You looked: the change is there.")] = False,
     did_not_happen: Annotated[bool, typer.Option("--did-not-happen", help="You looked: it is not there.")] = False,
 ) -> int:
-    """Record what you found out about a change of unknown outcome, and go on with its run."""
+    """Say what became of an unknown change. Records what you found out, and goes on with its run."""
     from hikeshi.cli.going import CALM_S, go
     from hikeshi.cli.run_view import conclude
 

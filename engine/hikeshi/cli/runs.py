@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["entry_pieces", "log", "runs"]
 
+_DUE = "nothing: it is due"
 _FOR_PEOPLE = ("people", "resolve", "resume")
 
 _STYLES = {
@@ -41,6 +43,7 @@ def runs(session: Session, limit: Annotated[int, typer.Option("--limit", min=1, 
     if not found:
         session.output.line("There are no runs here yet.")
         return 0
+    now = session.app.clock.now()
     session.output.table(
         ["RUN", "PLAYBOOK", "MODE", "STATUS", "WAITS FOR", "BY", "STARTED (UTC)", "ENDED (UTC)"],
         [
@@ -49,7 +52,7 @@ def runs(session: Session, limit: Annotated[int, typer.Option("--limit", min=1, 
                 row["playbook"],
                 "dry run" if row["mode"] == "plan" else "live",
                 Styled(row["status"], _STYLES.get(row["status"], "")),
-                _waits_for(row["waits_for"]),
+                _waits_for(row["waits_for"], now),
                 row["actor"],
                 _minute(row["started_at"]),
                 _minute(row["finished_at"]),
@@ -59,6 +62,8 @@ def runs(session: Session, limit: Annotated[int, typer.Option("--limit", min=1, 
     )
     if any(row["status"] == "interrupted" for row in found):
         session.output.note("note: 'hikeshi work' goes on with the interrupted runs")
+    if any(_waits_for(row["waits_for"], now) == _DUE for row in found):
+        session.output.note("note: 'hikeshi work' goes on with those that are due")
     if any(row["waits_for"] in _FOR_PEOPLE for row in found):
         session.output.note("note: 'hikeshi waiting' says what people are asked, and what they type")
     return 0
@@ -87,11 +92,11 @@ def entry_pieces(entry: TimelineEntry) -> list[Piece]:
     ]
 
 
-def _waits_for(what: str | None) -> str:
+def _waits_for(what: str | None, now: datetime) -> str:
     """Return what a run waits for: in words already, or a time."""
     if what is None or not what[:1].isdigit():
         return what or ""
-    return f"{_minute(what)} UTC"
+    return f"{_minute(what)} UTC" if datetime.fromisoformat(what) > now else _DUE
 
 
 def _minute(at: str | None) -> str:

@@ -29,7 +29,7 @@ def signal(
         str | None, typer.Option("--data", metavar="JSON", help="Its data as a JSON map; @FILE or - reads it.")
     ] = None,
 ) -> int:
-    """Record that something happened; runs that wait for it look at it, also later ones of those under way."""
+    """Tell runs that something happened outside. Those under way see it, also if they wait for it later."""
     if not name.strip() or "\0" in name:
         raise CommandError("usage", "a signal needs a name; nothing was recorded")
     given = _data(inputs or [], data)

@@ -27,7 +27,7 @@ def cancel(
     run: RunId,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")],
 ) -> int:
-    """End a run: nothing more starts, what was sent is finished, holds stay and are listed."""
+    """End a run. Nothing more starts, what was sent is finished; holds stay and are listed."""
     if not reason.strip():
         raise CommandError("usage", "--reason needs a text: it is what people read later")
     ending = _tell(session, run, "cancel", {"reason": reason}, until="calm")
@@ -37,7 +37,7 @@ def cancel(
 
 
 def pause(session: Session, run: RunId) -> int:
-    """Pause a run: what is under way is finished, and nothing more is decided until it is resumed."""
+    """Pause a run. What is under way is finished, and nothing more is decided until it is resumed."""
     ending = _tell(session, run, "pause", {}, until="calm")
     code = _conclude(session, ending)
     return ExitCode.SUCCEEDED if ending.state.paused and code is not ExitCode.UNKNOWN else code
@@ -55,7 +55,7 @@ def retry(
         str | None, typer.Argument(metavar="[STEP]", help="Only this step, by its path; default: all that failed.")
     ] = None,
 ) -> int:
-    """Do what failed in a run again, as a new run that takes over everything that was confirmed."""
+    """Do again what failed in a run. It is a new run that takes over everything that was confirmed."""
     from hikeshi.cli.going import go
 
     app = session.app
@@ -76,13 +76,15 @@ def _tell(session: Session, run: str, kind: str, data: Mapping[str, Any], *, unt
     state = app.fold(run)
     if state.finished is not None:
         raise CommandError("run_is_over", f"run {run} is over: {state.finished}; nothing was sent", refused=True)
-    if until == "calm":
-        app.park_after_s = CALM_S
 
     async def start(watchers: Any) -> RunState:
+        app.park_after_s = CALM_S  # a refusal is told before anybody stays with the run
         told = await app.tell(run, kind, data, actor=session.actor, watchers=watchers)
         session.output.note(Styled(f"{kind}: run {run} has taken it", "dim"))
-        return told
+        if until == "calm" or not told.parked or told.paused:
+            return told
+        app.park_after_s = 0.0
+        return await app.go_on_quietly(run, watchers) or told
 
     return session.wait_for(go(session, start, run=run, until=until))
 

@@ -22,7 +22,7 @@ def waiting(
     session: Session,
     mine: Annotated[bool, typer.Option("--mine", help="Only questions that you may decide.")] = False,
 ) -> int:
-    """List what waits for people: approvals, forms, changes of unknown outcome, paused runs."""
+    """List what waits for people, with what they type. Approvals, forms, unknown outcomes, paused runs."""
     app, output = session.app, session.output
     there = app.journal_path.exists()
     questions = [each for each in app.questions() if not mine or _is_mine(session, each)] if there else []

@@ -31,7 +31,7 @@ def work(
         bool, typer.Option("--stay", help="Go on with whatever becomes due until Ctrl-C or SIGTERM.")
     ] = False,
 ) -> int:
-    """Go on with every run that is due and that nobody drives, and release the holds whose time is over."""
+    """Go on with every run that is due. Those that nobody drives; releases the holds whose time is over, too."""
     if stay:
         from hikeshi.cli.work_stay import work_for_ever
 
@@ -116,7 +116,8 @@ def _show_endings(session: Session, endings: Sequence[Ending], next_at: datetime
         show_run(output, ending)
     if not endings:
         output.line("Nothing to do: no run was left behind.")
-    for run in waiting:
+    shown = {ending.state.run for ending in endings}
+    for run in (each for each in waiting if each not in shown):
         output.line(f"Run {run} waits for somebody, so it was left alone; see: hikeshi waiting")
     if next_at is not None:
         output.line(f"The next is due at {deadline(next_at, session.app.clock.now())}.")

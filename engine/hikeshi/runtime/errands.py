@@ -18,6 +18,7 @@ from hikeshi.core import events as ev
 from hikeshi.core.begin_wait import digest_of
 from hikeshi.core.events import Event
 from hikeshi.journal import Journal, JournalError, JournalUnavailable, LeaseLost, Message, Ownership
+from hikeshi.playbook.unknown import to_json
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
 from hikeshi.runtime.ledger import Hold, Ledger
@@ -156,9 +157,9 @@ class Errands:
     async def _signal(self, command: AwaitSignal) -> list[Event]:
         while True:
             found = self._journal.signals(command.name, since=command.since, after=command.after, limit=1)
-            if found:
-                return [ev.SignalArrived(command.path, found[0].id, found[0].data)]
             left_s = (command.due_at - self._clock.now()).total_seconds()
+            if found and (found[0].at <= command.due_at or left_s > 0):
+                return [ev.SignalArrived(command.path, found[0].id, _storable(found[0].data))]
             if left_s <= 0:
                 return [ev.TimerFired(command.path)]
             await self._clock.sleep(min(left_s, self._look_every_s))
@@ -215,6 +216,15 @@ class Errands:
         """Return when nobody has a key, as far as can be seen; whoever wants it then has to try."""
         while self._journal.query("SELECT 1 FROM run_keys WHERE key = ?", (key,)):
             await self._clock.sleep(self._look_every_s)
+
+
+def _storable(data: Any) -> Any:
+    """Return data that an event can hold: what is nested too deep comes as nothing, so that it ends no run."""
+    try:
+        to_json(data)
+    except ValueError:
+        return None
+    return data
 
 
 async def resolution(
