@@ -97,10 +97,13 @@ class Full:
             ended = task, wait_for(pid)
             self.disk.make_room(site, None)
             moments.append(site.moment(ended))
+            trail = Path(task.trail).read_text(encoding="utf-8")
             verdict = finish(site, _others(site), moments)
         for moment in moments:
             if moment.how in ("halted", "stopped") and "full" not in moment.detail:
                 verdict.add("wrong", f"it does not say that the disk is full: {moment.detail!r}")
+        if self.then == _WAITS and moments[0].how == "halted" and "failed append" in trail:
+            verdict.add("wrong", "it could wait for room, and gave up")
         verdict.halts += moments[0].how == "stopped"
         return verdict
 

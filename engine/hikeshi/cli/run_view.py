@@ -79,6 +79,8 @@ def summary_pieces(state: RunState, changes: Sequence[Change]) -> list[Piece]:
     failed = sum(each.outcome == "failed" for each in changes)
     words += [f"{failed} NOT done"] if failed else []
     words += [state.error.message] if state.error is not None else []
+    if state.failures and not failed:
+        words.append(f"failed: {', '.join(state.failures[:3])}" + (" ..." if len(state.failures) > 3 else ""))
     return [*_status_pieces(state), ": " if words else "", ", ".join(words)]
 
 

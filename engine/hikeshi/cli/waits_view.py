@@ -33,13 +33,23 @@ def command_for(run: str, wait: Wait) -> str | None:
 
 def wait_text(wait: Wait, now: datetime) -> str:
     """Return what is waited for and until when, on one line."""
+    head, rest = _texts(wait, now)
+    return f"{head}: {rest}" if rest else head
+
+
+def _texts(wait: Wait, now: datetime) -> tuple[str, str]:
+    """Return what is waited for, and what is to be said of it besides."""
+    if wait.kind not in ("approval", "form"):
+        return _text(wait, now), ""
+    noun = "an approval" if wait.kind == "approval" else "an answer"
+    until = "" if wait.due_at is None else f" until {deadline(wait.due_at, now)}"
+    so_far = f"; {len(wait.votes)} of {wait.quorum} so far" if wait.quorum > 1 else ""
+    return f"{noun} at {wait.path}{until}", f"{wait.what} ({', '.join(wait.by)}{so_far})"
+
+
+def _text(wait: Wait, now: datetime) -> str:
     until = "" if wait.due_at is None else f" until {deadline(wait.due_at, now)}"
     match wait.kind:
-        case "approval":
-            so_far = f", {len(wait.votes)} of {wait.quorum} so far" if wait.quorum > 1 else ""
-            return f"an approval at {wait.path} by {', '.join(wait.by)}{so_far}{until}: {wait.what}"
-        case "form":
-            return f"an answer at {wait.path} by {', '.join(wait.by)}{until}: {wait.what}"
         case "resolve":
             return f"somebody who finds out what became of {wait.path}: {wait.what}"
         case "resume":
@@ -55,12 +65,17 @@ def wait_text(wait: Wait, now: datetime) -> str:
             return f"the next attempt of {wait.path}{when}, after: {wait.what}"
         case "key":
             return f"its turn: another run has the key {wait.what!r}"
+        case _:
+            return wait.what
 
 
 def wait_lines(run: str, waits: Sequence[Wait], now: datetime) -> Iterator[list[Piece]]:
     """Give a line for each wait, and one for what ends it."""
     for wait in waits[:MOST]:
-        yield [Styled("  waits for ", "yellow"), wait_text(wait, now)]
+        head, rest = _texts(wait, now)
+        yield [Styled("  waits for ", "yellow"), head]
+        if rest:
+            yield ["      ", rest]
         command = command_for(run, wait)
         if command is not None:
             yield ["      ", Styled(command, "cyan")]

@@ -132,7 +132,8 @@ def _cancel_requested(state: RunState, event: ev.CancelRequested) -> None:
 
 def cancel(state: RunState, why: ErrorRecord) -> None:
     """Let nothing more start. What waits ends now; what was sent is finished."""
-    state.cancelling, state.paused = why, False
+    state.cancelling = why
+    _go_on(state)
     state.owed.pop("", None)
     for path, command in list(state.owed.items()):
         node = state.nodes[path]
@@ -160,7 +161,14 @@ def _pause_requested(state: RunState, _: ev.PauseRequested) -> None:
 
 
 def _run_resumed(state: RunState, _: ev.RunResumed) -> None:
-    state.paused = False
+    _go_on(state)
+
+
+def _go_on(state: RunState) -> None:
+    """End a pause: what became owed meanwhile and was not begun may begin now."""
+    if state.paused:
+        state.paused = False
+        state.fresh += [each for each in state.owed.values() if isinstance(each, StartAction) and each.intent is None]
 
 
 def _step_cancelled(state: RunState, event: ev.StepCancelled) -> None:

@@ -1,6 +1,7 @@
 """A group of writes in one transaction: all that fit are committed together, each of the others fails alone."""
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from copy import copy
 from typing import Final, TypeAlias
@@ -11,7 +12,7 @@ from hikeshi.journal.chain import genesis_hash, next_hash
 from hikeshi.journal.database import checkpoint
 from hikeshi.journal.entry import Entry
 from hikeshi.journal.errors import JournalBroken, JournalError, ProjectionFailed, SequenceConflict
-from hikeshi.journal.failure import comes_from_outside, journal_error
+from hikeshi.journal.failure import comes_from_outside, is_locked, journal_error
 from hikeshi.journal.file import JournalFile
 from hikeshi.journal.inbox import take_messages
 from hikeshi.journal.projection import Projections
@@ -37,6 +38,9 @@ class BatchWriter:
         self._projections = projections
         self._where = str(file.path)
         self._opened = file.identity()
+        self.commit_s = 0.0  # how long the last commit took
+        (self._patience_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+        self._is_patient = True
         self._log_bytes = 0  # since the last checkpoint, roughly
         self._is_prepared = False
         named = self._statements = statements()
@@ -44,26 +48,38 @@ class BatchWriter:
         self._insert_record = named["insert_record"]
         self._move_head = named["move_head"]
 
-    def write(self, works: Sequence[Work]) -> list[Outcome]:
-        """Commit the works. Return, for each, its number once it is durable, or why it was not written."""
+    def write(self, works: Sequence[Work], *, may_wait: bool = True) -> list[Outcome] | None:
+        """Commit the works. Return, for each, its number once it is durable, or why it was not written.
+
+        Without `may_wait` return None, with nothing written, while another process writes.
+        """
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            if not self._begin(may_wait=may_wait):
+                return None
             self._is_prepared = False
             outcomes = [self._attempt(work) for work in works]
             self._file.check_in_place(self._opened)
+            began = time.perf_counter()
             self._connection.execute("COMMIT")
+            self.commit_s = time.perf_counter() - began
             self._file.check_in_place(self._opened)  # nobody is told "durable" of a file that went in between
             self._log_bytes += _COMMIT_BYTES
-        except Exception as exc:  # noqa: BLE001  whatever it was, each waiting caller has to hear of it
+        except BaseException as exc:
             self._roll_back()
+            if not isinstance(exc, Exception):
+                raise  # somebody wants the program to end
             error = journal_error(exc, "write the journal", self._where)
             # An error for each caller: raised in several tasks, one instance would collect all their tracebacks.
             return [copy(error) for _ in works]
         return outcomes
 
+    def is_untidy(self) -> bool:
+        """Tell whether `tidy` has something to do."""
+        return self._log_bytes >= _CHECKPOINT_BYTES
+
     def tidy(self) -> None:
         """Keep the write-ahead log short. Nobody waits for this, and it may fail: the log stays valid."""
-        if self._log_bytes < _CHECKPOINT_BYTES:
+        if not self.is_untidy():
             return
         self._log_bytes = 0
         try:
@@ -74,7 +90,7 @@ class BatchWriter:
     def refill(self, *, only_if_stale: bool = False) -> int:
         """Fill the projections anew. Return the number of records. Raises JournalError and changes nothing then."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin(may_wait=True)
             if only_if_stale and self._projections.are_current(self._connection):
                 return 0  # another process, that waited for the lock before us, has done it
             count = self._projections.refill(self._connection, self._where)
@@ -89,6 +105,19 @@ class BatchWriter:
     def close(self) -> None:
         """Close the connection; the last one of all copies the log into the database and removes it."""
         self._connection.close()
+
+    def _begin(self, *, may_wait: bool) -> bool:
+        """Begin a transaction that writes. Return whether that went without waiting, where it may not wait."""
+        if may_wait is not self._is_patient:
+            self._connection.execute(f"PRAGMA busy_timeout = {self._patience_ms if may_wait else 0}").fetchall()
+            self._is_patient = may_wait
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as exc:
+            if may_wait or not is_locked(exc):
+                raise
+            return False
+        return True
 
     def _attempt(self, work: Work) -> Outcome:
         return self._enter(work) if isinstance(work, Entry) else self._append(work)

@@ -39,6 +39,11 @@ def comes_from_outside(exc: sqlite3.Error) -> bool:
     return _code(exc) in _FROM_OUTSIDE
 
 
+def is_locked(exc: sqlite3.Error) -> bool:
+    """Tell whether another connection holds the lock that was wanted."""
+    return _code(exc) in _LOCKED
+
+
 def journal_error(exc: Exception, doing: str, where: str) -> JournalError:
     """Return what an error of SQLite or of the system means for somebody who was doing this, here."""
     if isinstance(exc, JournalError):

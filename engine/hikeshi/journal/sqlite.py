@@ -19,7 +19,7 @@ from hikeshi.journal.reader import Parameters, Reader
 from hikeshi.journal.record import Record
 from hikeshi.journal.signals import Signal, signal_entry, signals_of_name
 from hikeshi.journal.stored_form import JSON
-from hikeshi.journal.writer import WriterThread
+from hikeshi.journal.writer import Writer
 
 _BUSY_TIMEOUT_S: Final = 10.0
 
@@ -27,7 +27,7 @@ _BUSY_TIMEOUT_S: Final = 10.0
 class SqliteJournal:
     """An append-only log of records in one file, for any number of runs, threads and processes of one machine."""
 
-    def __init__(self, reader: Reader, writer: WriterThread | None, where: str) -> None:
+    def __init__(self, reader: Reader, writer: Writer | None, where: str) -> None:
         self._reader = reader
         self._writer = writer
         self._where = where
@@ -62,7 +62,7 @@ class SqliteJournal:
             if isinstance(exc, sqlite3.Error | OSError):
                 raise journal_error(exc, "open the journal", str(file.path)) from exc
             raise
-        return cls(reader, WriterThread(batches, str(file.path)), str(file.path))
+        return cls(reader, Writer(batches, str(file.path)), str(file.path))
 
     @classmethod
     def _open_to_read(cls, file: JournalFile, kept: Projections, busy_timeout_s: float) -> "SqliteJournal":

@@ -145,7 +145,7 @@ class Driver:
             await self._drain()
             self.state.take_fresh()
             self._perform(outstanding(self.state))
-            while self._under_way:
+            while self._under_way or self._has_mail():
                 if await self._may_park():
                     await self._park()
                     return
@@ -197,7 +197,6 @@ class Driver:
             for delivery in deliveries:
                 if delivery.failure is not None:
                     raise delivery.failure
-            deliveries = [each for each in deliveries if not self._refuse_cancelled(each)]
             await self._store_deliveries(deliveries)
         except BaseException as exc:
             for delivery in deliveries:
@@ -225,6 +224,7 @@ class Driver:
         messages = [message for each in deliveries for message in each.messages]
         if messages:
             await self._store([], messages)
+        deliveries = [each for each in deliveries if not self._refuse_cancelled(each)]
         events = [event for each in deliveries for event in each.events if self._still_fits(each, event)]
         if events:
             await self._store(events)
@@ -350,6 +350,10 @@ class Driver:
             self._last_message = new[-1].id
             self._arrived.put_nowait(_Delivery(messages=new))
 
+    def _has_mail(self) -> bool:
+        """Say whether something has come that a run without anything under way has to look at."""
+        return self.state.finished is None and not self._arrived.empty()
+
     def _stop_for(self, exc: JournalError) -> None:
         self._arrived.put_nowait(_Delivery(failure=exc))
 
@@ -408,10 +412,16 @@ class Driver:
         for command in commands:
             if self.state.owed.get(command.path) is not command:
                 continue  # something that came with it has ended it
+            if self._is_paused(command) or self._under_way.get(command.path, (None,))[0] is command:
+                continue
             task = asyncio.create_task(self._deliver(command))
             self._under_way[command.path] = (command, task)
             if not isinstance(command, _PASSIVE):
                 self._acting += 1
+
+    def _is_paused(self, command: Command) -> bool:
+        """Say whether a command has to wait until the run is resumed, which makes it fresh again."""
+        return self.state.paused and isinstance(command, StartAction) and command.intent is None
 
     async def _deliver(self, command: Command) -> None:
         """Perform a command and hand in how it ended; an error of our own ends the run's task, not just this one."""

@@ -19,7 +19,8 @@ from hikeshi.journal import (
     SqliteJournal,
     verify,
 )
-from hikeshi.journal.batch import Append, BatchWriter
+from hikeshi.journal.append import Append
+from hikeshi.journal.batch import BatchWriter
 from hikeshi.journal.database import connect_writer
 from hikeshi.journal.file import JournalFile
 from hikeshi.journal.projection import Projections
@@ -242,8 +243,9 @@ def test_a_log_of_many_small_commits_stays_short(path: Path, encoded: Encode) ->
     connection.execute("PRAGMA synchronous = OFF")
     batches = BatchWriter(connection, file, Projections([]))
     for seq in range(1, 1001):
-        (outcome,) = batches.write([Append("a", seq, decode_append("a", seq, encoded("a", seq)))])
-        assert not isinstance(outcome, Exception)
+        outcomes = batches.write([Append("a", seq, decode_append("a", seq, encoded("a", seq)))])
+        assert outcomes is not None
+        assert not isinstance(outcomes[0], Exception)
         batches.tidy()
     assert os.stat(f"{path}-wal").st_size < 6_000_000
     batches.close()
