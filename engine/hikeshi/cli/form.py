@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -67,5 +68,6 @@ def _ask(session: Session, form: Form) -> dict[str, str]:
 def _show(session: Session, answers: Mapping[str, Any]) -> None:
     for number, (name, value) in enumerate(answers.items()):
         title = "" if number else "answer"
-        session.output.line(Styled(f"  {title:12}", "dim"), Styled(name, "cyan"), f" = {value}")
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        session.output.line(Styled(f"  {title:12}", "dim"), Styled(name, "cyan"), f" = {shown}")
     session.output.line()

@@ -63,7 +63,7 @@ def decode_record(encoded: bytes | Record) -> Record:
 
     A record is given back as it is: whoever has decoded the bytes already need not have it done again.
     """
-    if type(encoded) is Record:
+    if isinstance(encoded, Record):
         return encoded
     try:
         fields = decode_json(encoded)
@@ -81,7 +81,7 @@ def decode_record(encoded: bytes | Record) -> Record:
     except (ValueError, RecursionError) as exc:
         raise JournalBroken(
             f"The stored bytes are not a record of format {_FORMAT}",
-            f"{type(encoded).__name__} of length {len(encoded or ())}",  # type: ignore[arg-type]  # whatever was given
+            f"{type(encoded).__name__} of length {len(encoded or ())}",
             "Verify the journal; restore it from a backup if it is damaged",
         ) from exc
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,10 @@ def _few(texts: Iterable[str]) -> str:
 
 def _at(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _name(target: Any) -> str:
@@ -151,7 +156,7 @@ def _vote(event: ev.VoteCast) -> Words:
 
 
 def _answered(event: ev.FormAnswered) -> Words:
-    return f"{event.by} answers: {_few(f'{name} = {value}' for name, value in event.answers.items())}", "good"
+    return f"{event.by} answers: {_few(f'{name} = {_value(value)}' for name, value in event.answers.items())}", "good"
 
 
 def _not_shown(event: ev.TargetsNotShown) -> Words:
