@@ -1,7 +1,9 @@
 """Hikeshi itself: playbooks in YAML, started through the application service, over a real journal."""
 
 import asyncio
+import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from hikeshi.app import Hikeshi
@@ -10,7 +12,9 @@ from hikeshi.capabilities.entities import Model
 from hikeshi.connector import Connector, Route
 from hikeshi.connector.registry import Registry
 from hikeshi.core import RunState
+from hikeshi.core.events import Event
 from hikeshi.project import load_config
+from hikeshi.runtime.worker import Worker
 
 
 class Switch(Model):
@@ -64,9 +68,9 @@ class HikeshiSystem:
         self._playbooks = folder / "playbooks"
         self._playbooks.mkdir()
         (folder / "hikeshi.yaml").write_text(f"connectors:\n  bench: {{product: bench, base_url: '{url}'}}\n")
-        registry = Registry()
-        registry.add(Bench)
-        self._app = Hikeshi(load_config(folder), registry=registry)
+        self._registry = Registry()
+        self._registry.add(Bench)
+        self._app = Hikeshi(load_config(folder), registry=self._registry)
         self._runs = 0
 
     async def prepare(self, lengths: list[int], loops: list[tuple[int, int]]) -> float:
@@ -121,6 +125,37 @@ class HikeshiSystem:
         began = time.perf_counter()
         await asyncio.gather(*(one() for _ in range(runs)))
         return time.perf_counter() - began
+
+    async def recover(self, runs: int) -> float:
+        """Return the seconds that a new process needs for runs of 5 steps that another one left after the second."""
+        folder = self._playbooks.parent
+        config = replace(load_config(folder), folder=folder / f"left-{self._runs}")
+        before = Hikeshi(config, registry=self._registry)
+        await asyncio.gather(*(self._leave(before, f"left-{number}") for number in range(runs)))
+        await before.aclose()
+        began = time.perf_counter()
+        after = Hikeshi(config, registry=self._registry)
+        ended: list[str | None] = []
+        await Worker(after, after.clock, ended=lambda state: ended.append(state.finished)).run(stay=False)
+        took = time.perf_counter() - began
+        await after.aclose()
+        if ended != ["succeeded"] * runs:
+            raise RuntimeError(f"{len(ended)} of {runs} runs ended")
+        self._runs += 1
+        return took
+
+    async def _leave(self, app: Hikeshi, tag: str) -> None:
+        """Begin a run and drop it in the middle, as a process does that is killed."""
+
+        def watch(_: Event, state: RunState) -> None:
+            if state.seq == 5:
+                task.cancel()
+
+        run = app.start_run("notify-5", {"tag": tag}, actor="bench", mode="live", watchers=[watch])
+        task = asyncio.ensure_future(run)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+            raise RuntimeError(f"{tag} was not left")
 
     async def _timed_run(self, playbook: str) -> float:
         self._app.program(playbook)

@@ -153,8 +153,11 @@ class Hikeshi(Desk):
         now = self.clock.now()
         rows = self.journal.query(
             "SELECT run, owner, parked, wake_at, signals, wants_key, started_at, paused,"
-            " (SELECT 1 FROM run_keys WHERE key = wants_key) AS key_is_taken FROM runs WHERE finished_at IS NULL"
-            " AND (parked = 0 OR wake_at <= ? OR wants_key IS NOT NULL OR signals <> '[]') ORDER BY started_at, run",
+            " (SELECT 1 FROM run_keys WHERE key = wants_key) AS key_is_taken,"
+            " EXISTS (SELECT 1 FROM step_wants w WHERE w.run = runs.run"
+            " AND w.key NOT IN (SELECT key FROM run_keys)) AS step_has_its_turn FROM runs WHERE finished_at IS NULL"
+            " AND (parked = 0 OR wake_at <= ? OR wants_key IS NOT NULL OR signals <> '[]'"
+            " OR run IN (SELECT run FROM step_wants)) ORDER BY started_at, run",
             (now.isoformat(),),
         )
         alive: dict[str, bool] = {}
@@ -180,7 +183,7 @@ class Hikeshi(Desk):
             return False
         if row["wake_at"] is not None and datetime.fromisoformat(row["wake_at"]) <= now:
             return True
-        if row["wants_key"] is not None and not row["key_is_taken"]:
+        if row["step_has_its_turn"] or (row["wants_key"] is not None and not row["key_is_taken"]):
             return True
         since = datetime.fromisoformat(row["started_at"])
         waits = json.loads(row["signals"])

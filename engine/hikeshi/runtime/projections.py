@@ -31,7 +31,7 @@ class RunsProjection:
     """One row for each run: what it is, who drives it, what it waits for, how it ended. And who has which key."""
 
     name = "runs"
-    version = 2
+    version = 3
     schema = """
         CREATE TABLE runs (
             run TEXT PRIMARY KEY,
@@ -56,6 +56,7 @@ class RunsProjection:
         CREATE TABLE run_unknown (run TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (run, path));
         CREATE TABLE run_keys (key TEXT PRIMARY KEY, run TEXT NOT NULL, path TEXT NOT NULL);
         CREATE INDEX run_keys_by_run ON run_keys (run);
+        CREATE TABLE step_wants (run TEXT NOT NULL, path TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (run, path));
     """
 
     def apply(self, tx: sqlite3.Connection, record: Record) -> None:
@@ -106,6 +107,27 @@ def _key_acquired(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any
     tx.execute("INSERT INTO run_keys VALUES (?, ?, ?)", (data["key"], record.run, record.path))
     if record.path == "":
         tx.execute("UPDATE runs SET wants_key = NULL, status = 'running' WHERE run = ?", (record.run,))
+    _key_answered(tx, record, data)
+
+
+def _playbook_entered(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
+    if data.get("key") is not None:
+        tx.execute("INSERT OR REPLACE INTO step_wants VALUES (?, ?, ?)", (record.run, record.path, data["key"]))
+
+
+def _key_answered(tx: sqlite3.Connection, record: Record, _: Mapping[str, Any]) -> None:
+    tx.execute("DELETE FROM step_wants WHERE run = ? AND path = ?", (record.run, record.path))
+
+
+def _cancelled(tx: sqlite3.Connection, record: Record, _: Mapping[str, Any]) -> None:
+    """Note that a run goes on to its end, and that only what tidies up waits for keys now; or just a timer fired."""
+    if record.path != "":
+        return
+    tx.execute("UPDATE runs SET paused = 0 WHERE run = ?", (record.run,))
+    tx.execute(
+        "DELETE FROM step_wants WHERE run = ? AND path NOT LIKE 'finally%' AND path NOT LIKE '%.finally%'",
+        (record.run,),
+    )
 
 
 def _playbook_finished(tx: sqlite3.Connection, record: Record, _: Mapping[str, Any]) -> None:
@@ -118,6 +140,7 @@ def _finished(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -
         (data["status"], record.at.isoformat(), json.dumps(data["failures"]), record.run),
     )
     tx.execute("DELETE FROM run_keys WHERE run = ?", (record.run,))
+    tx.execute("DELETE FROM step_wants WHERE run = ?", (record.run,))
 
 
 _RUN_CHANGES: Mapping[str, Callable[[sqlite3.Connection, Record, Mapping[str, Any]], None]] = {
@@ -125,6 +148,8 @@ _RUN_CHANGES: Mapping[str, Callable[[sqlite3.Connection, Record, Mapping[str, An
     "RunTakenOver": _taken_over,
     "RunParked": _parked,
     "KeyAcquired": _key_acquired,
+    "KeyRefused": _key_answered,
+    "PlaybookEntered": _playbook_entered,
     "PlaybookFinished": _playbook_finished,
     "RunFinished": _finished,
     "ActionUnknown": lambda tx, record, _: _do(
@@ -135,7 +160,8 @@ _RUN_CHANGES: Mapping[str, Callable[[sqlite3.Connection, Record, Mapping[str, An
     ),
     "PauseRequested": lambda tx, record, _: _do(tx, "UPDATE runs SET paused = 1 WHERE run = ?", (record.run,)),
     "RunResumed": lambda tx, record, _: _do(tx, "UPDATE runs SET paused = 0 WHERE run = ?", (record.run,)),
-    "CancelRequested": lambda tx, record, _: _do(tx, "UPDATE runs SET paused = 0 WHERE run = ?", (record.run,)),
+    "CancelRequested": _cancelled,
+    "TimerFired": _cancelled,
 }
 
 

@@ -29,7 +29,7 @@ else:
 
 T = TypeVar("T")
 _PROMPT_LOOKS = 12
-_LATEST_S = 600.0
+_MOST_DOUBLED = 9  # times; a look is never later than that many doublings of a second
 _DUE_S = 1e-6  # sums of floating-point times differ by less than this
 
 
@@ -43,7 +43,7 @@ class VirtualLoop(_Base):  # type: ignore[misc]
     `order(n)` chooses which of `n` callbacks that are ready together runs next, from 0 to n - 1; without it they run
     first come, first served. `after_step` is called after each callback. Whoever looks at something every
     `look_every_s` or more often is made to look more and more rarely while nothing happens in the world: such timers
-    then fire late, by up to ten minutes, as they do on a machine that is busy. What a real loop needs a machine for
+    then fire late, by up to nine minutes, as they do on a machine that is busy. What a real loop needs a machine for
     (sockets, threads, child processes) raises NotImplementedError.
     """
 
@@ -192,8 +192,8 @@ class VirtualLoop(_Base):  # type: ignore[misc]
         if self.clock.happenings != self._seen:
             self._seen, self._in_vain = self.clock.happenings, 0
         self._in_vain += 1
-        late_s = 0.0 if self._in_vain <= _PROMPT_LOOKS else min(2.0 ** (self._in_vain - _PROMPT_LOOKS), _LATEST_S)
-        return self._looks[0][0] + self.clock.slept_s + late_s
+        doubled = min(self._in_vain - _PROMPT_LOOKS, _MOST_DOUBLED)
+        return self._looks[0][0] + self.clock.slept_s + (0.0 if doubled <= 0 else 2.0**doubled)
 
     def waiting(self) -> list[str]:
         """Return a line for each task that is not done: what it is, and where it waits."""

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -137,7 +137,7 @@ class DeadlyJournal:
     def __init__(self, inner: Journal) -> None:
         self._inner = inner
 
-    async def append(self, run: str, expected_seq: int, records: Sequence[bytes]) -> None:
+    async def append(self, run: str, expected_seq: int, records: Sequence[bytes], **more: Any) -> None:
         decoded = [decode_record(encoded) for encoded in records]
         intent = any(_is_intent(record) for record in decoded)
         ends = any(record.kind in ("ActionSucceeded", "ActionUnknown") for record in decoded)
@@ -146,20 +146,14 @@ class DeadlyJournal:
             die("before intent")
         if result:
             die("before result")
-        await self._inner.append(run, expected_seq, records)
+        await self._inner.append(run, expected_seq, records, **more)
         if intent:
             die("after intent")
         if result:
             die("after result")
 
-    def read(self, run: str, *, after: int = 0) -> Iterator[Record]:
-        return self._inner.read(run, after=after)
-
-    def query(self, sql: str, parameters: Any = ()) -> Any:
-        return self._inner.query(sql, parameters)
-
-    def close(self) -> None:
-        self._inner.close()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
 
 def _is_intent(record: Record) -> bool:
