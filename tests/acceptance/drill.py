@@ -142,6 +142,9 @@ class HurriedClock:
         await asyncio.sleep(waited)
         self._ahead += timedelta(seconds=seconds - waited)
 
+    async def sleep_until(self, at: datetime) -> None:
+        await self.sleep(max(0.0, (at - self.now()).total_seconds()))
+
 
 @dataclass(slots=True)
 class Outcome:

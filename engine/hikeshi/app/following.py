@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from hikeshi.core import StartAction, decode_event, evolve
+from hikeshi.core import StartAction, fold
 from hikeshi.core import events as ev
 from hikeshi.core.commands import FindHolds, PlanCovered
 
@@ -34,10 +34,10 @@ class Following:
             return
         self._seen = changes
         for record in self._runs.journal.read(self.state.run, after=self.state.seq):
-            event = decode_event(record.kind, record.path, record.data)
-            evolve(self.state, event, record.seq, record.at)
-            yield event
-        self.state.take_fresh()  # nothing is performed here
+            yield fold(self.state, record.seq, record.at, record.kind, record.path, record.data, record.encoded)
+            self.state.fresh.clear()  # nothing is performed here
+        if self.state.has_stored and self.state.finished is not None:
+            self.state.outputs = self._runs.load(self.state.outputs)
 
     def driver(self) -> Literal["this", "other", "nobody", "gone"]:
         """Say who drives the run: nobody has to while it waits, and `gone` is a process that has ended too early."""

@@ -134,6 +134,7 @@ class Runs(Programs):
         mode: Mode,
         key: str | None = None,
         retry_of: str | None = None,
+        retry_step: str | None = None,
         reason: str | None = None,
     ) -> ev.RunStarted:
         try:
@@ -157,6 +158,7 @@ class Runs(Programs):
             owner=self.ownership.owner_id,
             key=key,
             retry_of=retry_of,
+            retry_step=retry_step,
             reason=reason,
         )
 
@@ -183,19 +185,19 @@ class Runs(Programs):
     ) -> RunState:
         """Run what failed in a run once more, or one step of it, as a new run that takes over everything confirmed.
 
-        Raises UnknownRun, NothingToRetry, RunHalted.
+        As with any start, it may wait for its key, or be the run that was under way. Raises UnknownRun, NothingToRetry,
+        KeyHeld, RunHalted.
         """
-        from hikeshi.runtime.carry import Carry
-
         old = self.fold(run)
         _refuse_retry(old, step)
-        assert old.root is not None
-        root = old.program.root
-        key = key_of(root, old.root.inputs)
-        started = self._started(old.program, old.root.inputs, actor, "live", key, retry_of=run)
-        return await self._begin(
-            self._new_run_id(), old.program, started, watchers, carry=Carry(self.fold, self.load, run, step)
-        )
+        program, inputs = old.program, self.load(old.waiting_inputs if old.root is None else old.root.inputs)
+        key = key_of(program.root, inputs)
+        joined = None if key is None else await self._joined(program, key, inputs, actor)
+        if joined is not None:
+            return joined
+        started = self._started(program, inputs, actor, "live", key, retry_of=run, retry_step=step)
+        state = await self._begin(self._new_run_id(), program, started, watchers, carry=self._carry(run, step))
+        return state if state.joined is None else self.fold(state.joined)
 
     # --- going on ---------------------------------------------------------------------------------------------
 
@@ -253,11 +255,12 @@ class Runs(Programs):
         return load_all(value, lambda stored: value_of(self.journal.blob(stored.sha256)))
 
     def _carry_of(self, state: RunState) -> Carry | None:
-        if state.retry_of is None:
-            return None
+        return None if state.retry_of is None else self._carry(state.retry_of, state.retry_step)
+
+    def _carry(self, run: str, step: str | None) -> Carry:
         from hikeshi.runtime.carry import Carry
 
-        return Carry(self.fold, self.load, state.retry_of, None)
+        return Carry(self.fold, self.load, run, step)
 
     def _driver(self, state: RunState, mode: Mode, watchers: Sequence[Watcher], carry: Carry | None = None) -> Driver:
         return Driver(

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hikeshi.cli.output import Output
+from hikeshi.cli.plan_pauses import pause_lines
 from hikeshi.cli.run_view import candidate_text
 from hikeshi.cli.text import Piece, Styled
 from hikeshi.core import RunState
+from hikeshi.playbook.durations import format_duration
 
 __all__ = ["show_plan"]
 
@@ -38,6 +40,7 @@ def show_plan(output: Output, state: RunState, report: Mapping[str, Any]) -> Non
             number += len(family) - MOST
             output.line()
             output.line(f"    ... and {len(family) - MOST} more like these; --json shows all")
+    output.lines(list(pause_lines(report)))
     _problems(output, report)
     output.line()
     reads = len(report["reads"])
@@ -85,6 +88,10 @@ def _action(number: int, action: Action) -> Iterator[list[Piece]]:
         yield ["    target       ", _targets(action["target"])]
     yield ["    effect       ", _EFFECTS.get(str(action["effect"]), str(action["effect"]))]
     yield ["    step         ", str(action["path"])]
+    if action["approvals"]:
+        yield ["    approval     ", f"only after {', '.join(action['approvals'])}"]
+    if action["hold_s"] is not None:
+        yield ["    held         ", _hold(action["hold_s"])]
     if action["already"]:
         yield ["    ", Styled("It is so already: nothing would be sent.", "green")]
         return
@@ -96,6 +103,12 @@ def _action(number: int, action: Action) -> Iterator[list[Piece]]:
         yield ["    ", Styled("Not complete: more may be sent than is shown here.", "yellow")]
     for each in action["not_checked"]:
         yield ["    not checked  ", Styled(each, "dim")]
+
+
+def _hold(hold_s: Any) -> str:
+    if isinstance(hold_s, int | float):
+        return f"{format_duration(hold_s)}, then it is undone by itself"
+    return "for a time that is not known yet, then it is undone by itself"
 
 
 _EFFECTS = {"change": "changes a system", "notify": "tells people"}

@@ -13,6 +13,7 @@ from hikeshi.cli.text import Piece, Styled, cut, harmless, pad, width
 from hikeshi.core import Node, RunState, StepStatus, WaitUntil
 from hikeshi.core.state import Frame, ListRun
 from hikeshi.playbook.model import ApproveStep, AskStep, BlockStep, ReleaseStep, WaitStep
+from hikeshi.playbook.unknown import Stored
 from hikeshi.report import Times, targets
 
 __all__ = ["lines_of", "tree_lines"]
@@ -178,12 +179,12 @@ def _item(item: object) -> str:
     # Values may be unknown in a plan, and an unknown is neither true nor false.
     if isinstance(item, dict):
         return next((str(item[key]) for key in ("name", "value", "id") if isinstance(item.get(key), str)), str(item))
-    return str(item)
+    return f"an item of {item.size_bytes} bytes" if isinstance(item, Stored) else str(item)
 
 
 def _detail(at: _Moment, node: Node) -> str:
     state = at.state
-    if node.status is StepStatus.SKIPPED or (node.status is StepStatus.WAITING and node.reason is not None):
+    if node.status in (StepStatus.SKIPPED, StepStatus.BLOCKED, StepStatus.WAITING) and node.action is None:
         return (node.reason or "").replace("`", "")
     parts = [_action(state, node)] if node.action is not None else []
     if node.status is StepStatus.RUNNING:

@@ -39,13 +39,17 @@ async def work_for_ever(session: Session) -> int:
     shift = LongShift(session)
     stopping = asyncio.Event()
     note("Working. Ctrl-C or SIGTERM stops it; actions under way come to their end.")
-    with _listening(session, stopping):
-        while not stopping.is_set():
-            try:
-                await _until_stopped(Worker(shift, app.clock, ended=shift.ended, trouble=shift.trouble), stopping)
-            except JournalUnavailable as exc:
-                complain(str(exc))
-                await _wait(stopping, _AGAIN_S)
+    try:
+        with _listening(session, stopping):
+            while not stopping.is_set():
+                try:
+                    await _until_stopped(Worker(shift, app.clock, ended=shift.ended, trouble=shift.trouble), stopping)
+                except JournalUnavailable as exc:
+                    complain(str(exc))
+                    await _wait(stopping, _AGAIN_S)
+    except asyncio.CancelledError:
+        note("Stopped at once. What was under way is looked up when somebody works again.")
+        return ExitCode.INTERRUPTED
     note("Stopped. What is not over is stored, and goes on when somebody works again.")
     return ExitCode.SUCCEEDED
 

@@ -110,6 +110,7 @@ class RunStarted(Event):
     key: str | None = None  # of `concurrency`: runs that have the same are not under way at the same time
     retry_of: str | None = None  # the run whose confirmed results this one takes over
     reason: str | None = None  # why the engine started it by itself
+    retry_step: str | None = None  # the one step of that run that is tried again; what else failed there has failed
 
 
 @dataclass(frozen=True, slots=True)

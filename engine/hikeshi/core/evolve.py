@@ -46,7 +46,7 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
     state.actor = event.actor
     state.owner = event.owner
     state.mode = event.mode
-    state.retry_of = event.retry_of
+    state.retry_of, state.retry_step = event.retry_of, event.retry_step
     state.routes = {action: Routing.from_json(route) for action, route in event.routes.items()}
     concurrency = state.program.root.concurrency
     if event.key is not None and concurrency is not None:

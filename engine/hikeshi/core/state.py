@@ -230,6 +230,7 @@ class RunState:
     parked: bool = False  # nobody drives it
     joined: str | None = None  # the run that goes on instead of this one
     retry_of: str | None = None
+    retry_step: str | None = None
     waiting_inputs: dict[str, Any] = field(default_factory=dict)  # until the run has its key
     has_stored: bool = False  # some values are stored elsewhere
     loaded: dict[str, Any] = field(default_factory=dict)  # those that were brought, by hash

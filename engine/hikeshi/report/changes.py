@@ -10,6 +10,7 @@ from hikeshi.capabilities import Effect
 from hikeshi.core import Node, RunState, StepStatus, decode_event
 from hikeshi.core import events as ev
 from hikeshi.journal import Record
+from hikeshi.playbook.unknown import Stored
 from hikeshi.report.tree import tree
 
 __all__ = ["Change", "changes", "targets"]
@@ -53,6 +54,8 @@ def changes(state: RunState, records: Iterable[Record]) -> Iterator[Change]:
             continue
         named = targets(state, node)
         fates = list(settled.get(node.path, {}).values())
+        if len(named) == 1 and len(fates) > 1:  # the list of targets is stored elsewhere, for it is long
+            named = [(fate.target, named[0][1]) for fate in fates]
         for number, (label, connector) in enumerate(named):
             fate = fates[number] if len(fates) == len(named) else None
             known = labels.get((node.path, fate.target)) if fate is not None else None
@@ -128,7 +131,7 @@ def _label(value: Any) -> str:
     if isinstance(value, Mapping):
         named = (value[key] for key in ("name", "number", "value", "id") if isinstance(value.get(key), str))
         return next((text for text in named if text), "?")
-    return str(value)
+    return f"a value of {value.size_bytes} bytes" if isinstance(value, Stored) else str(value)
 
 
 def _owner(value: Any) -> str | None:

@@ -256,7 +256,7 @@ class Driver:
             decisions = decide(self.state)
             self._fold(decisions, batch, decided=True)
             if self.state.wanted:
-                self._bring()
+                self._bring(batch)
             elif not decisions:
                 break
         self.state.loaded.clear()
@@ -331,10 +331,10 @@ class Driver:
             encoded = encode_record(**common, data=data)
         return encoded
 
-    def _bring(self) -> None:
+    def _bring(self, batch: _Batch) -> None:
         """Load the values that decisions wait for. They are forgotten when the decisions are made."""
         for name in self.state.wanted:
-            self.state.loaded[name] = value_of(self._journal.blob(name))
+            self.state.loaded[name] = value_of(batch.blobs.get(name) or self._journal.blob(name))
         self.state.wanted.clear()
 
     def _loaded(self, value: Any) -> Any:

@@ -119,14 +119,16 @@ class Errands:
                 self._receivers[run](self._journal.messages(run))
 
     async def _look(self) -> None:
-        seen, last_look = -1, self._clock.now()
+        loop = asyncio.get_running_loop()
+        seen, looked_at = -1, loop.time()
         while self._receivers:
             self._keep_lease()
             changes = self._journal.changes()
-            if changes != seen or self._clock.now() - last_look > timedelta(seconds=_PATIENT_LOOK_S):
-                seen, last_look = changes, self._clock.now()
+            if changes != seen or loop.time() - looked_at > _PATIENT_LOOK_S:
+                seen, looked_at = changes, loop.time()
                 self.look_now()
-            await self._clock.sleep(self._look_every_s)
+            # Not a wait of any run, so not on its clock.
+            await asyncio.sleep(self._look_every_s)
 
     def _keep_lease(self) -> None:
         """Renew the lease in good time. Where that cannot be done, nothing is sent any more when it is over."""

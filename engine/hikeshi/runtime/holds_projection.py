@@ -23,7 +23,7 @@ class HoldsProjection:
     """One row for each change of one target, from before it was sent until it is undone."""
 
     name = "holds"
-    version = 3
+    version = 4
     schema = """
         CREATE TABLE holds (
             hold TEXT PRIMARY KEY,
@@ -135,8 +135,8 @@ def _released(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -
         keeps = tx.execute("SELECT 1 FROM holds WHERE hold = ? AND status = 'active'", (data["to"],)).fetchone()
         if keeps is None:
             tx.execute(
-                "UPDATE holds SET releasing = NULL, retry_at = NULL, expires_at = COALESCE(expires_at, ?)"
-                " WHERE hold = ?",
+                "UPDATE holds SET releasing = NULL, retry_at = NULL, release_tries = release_tries + 1,"
+                " expires_at = COALESCE(expires_at, ?) WHERE hold = ?",
                 (record.at.isoformat(), data["hold"]),
             )
             return

@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from hikeshi.cli.ending import Ending
 from hikeshi.cli.live_view import LiveView
 from hikeshi.cli.output import Output
 from hikeshi.cli.run_view import show_run
@@ -47,7 +48,8 @@ def rows_of(outcome: Outcome, columns: int | None = None) -> list[str]:
 
 def ending_of(outcome: Outcome) -> str:
     stdout = io.StringIO()
-    show_run(Output(as_json=False, stdout=stdout), outcome.state, list(changes(outcome.state, outcome.records)))
+    made = list(changes(outcome.state, outcome.records))
+    show_run(Output(as_json=False, stdout=stdout), Ending(outcome.state, made))
     return stdout.getvalue()
 
 

@@ -20,12 +20,12 @@ from hikeshi.testing.fake_connector import Fault
 
 TEXT = """
 id: t
-inputs: {name: {type: string, default: pc1}}
+inputs: {name: {type: string, default: pc1}, found: {type: list, items: indicator, default: ["203.0.113.1"]}}
 steps:
   - {id: find, action: edr.get_host, with: {name: "{{ inputs.name }}"}}
   - {id: tell, action: messaging.post, with: {channel: c, text: first}}
   - {id: cut, action: edr.isolate_host, with: {host: "{{ steps.find }}", reason: r}}
-  - {id: block, action: firewall.block_indicators, with: {indicators: ["203.0.113.1"], reason: r}}
+  - {id: block, action: firewall.block_indicators, with: {indicators: "{{ inputs.found }}", reason: r}}
   - {id: last, action: messaging.post, with: {channel: c, text: last}}
 outputs: {state: "{{ steps.cut.state }}", blocked: "{{ steps.block }}"}
 """
@@ -182,11 +182,12 @@ async def test_a_change_of_another_target_is_not_carried(office: Office) -> None
     """What the step is about has become another host: it is read, and changed, anew."""
     text = """
 id: t
+inputs: {found: {type: list, items: indicator, default: ["203.0.113.1"]}}
 steps:
   - {id: list, action: edr.find_hosts, with: {name: pc1}, on_error: continue}
-  - {id: cut, action: edr.isolate_host, with: {host: "{{ (steps.list | default(vars.other))[0] }}", reason: r}}
-  - {id: block, action: firewall.block_indicators, with: {indicators: ["203.0.113.1"], reason: r}}
-vars: {other: [{connector: fake, id: id-pc3, name: pc3}]}
+  - {id: other, action: edr.find_hosts, with: {name: pc3}}
+  - {id: cut, action: edr.isolate_host, with: {host: "{{ (steps.list | default(steps.other))[0] }}", reason: r}}
+  - {id: block, action: firewall.block_indicators, with: {indicators: "{{ inputs.found }}", reason: r}}
 """
     app, run = await failed(office, text, ("find_hosts", Forbidden("no")), ("block_indicators", Forbidden("no")))
     assert office.world.isolation == {("fake", "id-pc3"): "isolated"}
@@ -201,18 +202,40 @@ async def test_an_approval_is_asked_for_again(office: Office) -> None:
     text = TEXT.replace("  - {id: cut", "  - {id: ok, approve: 'Go?', by: [mei], within: 1h}\n  - {id: cut")
     office.write(text)
     app = office.process()
-    office.world.script("isolate_host", Forbidden("no"))
     waiting = await office.start(app)
+    office.world.script("isolate_host", Forbidden("no"))
     (asked,) = app.questions(waiting.run)
     first = await app.tell(waiting.run, "approve", {"path": "ok", "digest": asked["digest"]}, actor="mei")
     assert first.finished == "failed"
     again = await app.retry(first.run, actor="ana")
 
+    assert again.status == "waiting"
     assert office.sent("isolate_host") == []
     (asked,) = app.questions(again.run)
     state = await app.tell(again.run, "approve", {"path": "ok", "digest": asked["digest"]}, actor="mei")
     assert state.finished == "succeeded"
     assert office.sent("isolate_host") == ["isolate_host pc1"]
+
+
+async def test_which_step_is_retried_is_not_forgotten_by_the_next_process(office: Office) -> None:
+    """What else failed is not tried there either."""
+    waits = LOOP.replace("      - {id: cut", "      - {id: w, wait: 1h}\n      - {id: cut")
+    office.write(waits)
+    app = office.process()
+    first = await office.start(app)
+    office.clock.advance(3600)
+    office.world.script("isolate_host", *[Forbidden("no")] * 3)
+    await office.work(app)
+    assert app.fold(first.run).finished == "failed"
+    calls(office)
+    again = await retried(office, app, first.run, "sweep[2].cut")
+    await office.end(app)
+    office.clock.advance(3600)
+    app = office.process()
+    await office.work(app)
+
+    assert office.sent("isolate_host") == ["isolate_host pc3"]
+    assert app.fold(again.run).failures == ["sweep[0].cut", "sweep[1].cut"]
 
 
 async def test_a_retry_that_was_left_alone_goes_on_as_a_retry(office: Office) -> None:
@@ -310,3 +333,33 @@ async def test_a_retry_of_a_playbook_that_refuses_a_second_run_is_refused(office
     with pytest.raises(KeyHeld):
         await retried(office, app, first.run)
     assert len(app.runs()) == before
+
+
+async def test_a_retry_joins_the_same_run_under_way(office: Office) -> None:
+    """Where the playbook says so, and the inputs are the same."""
+    office.write(TEXT.replace("steps:", "concurrency: {key: one, on_conflict: join}\nsteps:", 1))
+    app = office.process()
+    office.world.script("isolate_host", Forbidden("no"))
+    first = await office.start(app)
+    office.write(TEXT.replace("steps:", "concurrency: {key: one, on_conflict: join}\nsteps:\n  - {wait: 1h}", 1))
+    app = office.process()
+    holder = await office.start(app)
+
+    assert (await retried(office, app, first.run)).run == holder.run
+
+
+async def test_a_run_that_was_cancelled_before_its_turn_may_be_retried(office: Office) -> None:
+    """It had done nothing, so everything is done."""
+    text = TEXT.replace("steps:", "concurrency: {key: one, on_conflict: queue}\nsteps:\n  - {wait: 1h}", 1)
+    office.write(text)
+    app = office.process()
+    holder = await office.start(app)
+    queued = await office.start(app, {"name": "pc2"})
+    for run in (queued.run, holder.run):
+        await app.tell(run, "cancel", {}, actor="mei")
+    again = await retried(office, app, queued.run)
+    office.clock.advance(3600)
+    await office.work(app)
+
+    assert app.fold(again.run).finished == "succeeded"
+    assert office.sent("isolate_host") == ["isolate_host pc2"]
