@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,40 @@ class Ended:
     def document(self) -> Any:
         """Return the standard output, which has to be one JSON document and nothing else."""
         return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A command that is running, or was."""
+
+    process: subprocess.Popen[bytes]
+    stdout: Path
+    stderr: Path
+
+    @property
+    def out(self) -> str:
+        return self.stdout.read_text(encoding="utf-8")
+
+    @property
+    def err(self) -> str:
+        return self.stderr.read_text(encoding="utf-8")
+
+    def until(self, text: str) -> str:
+        """Wait until it has written this text to either output, and return everything that it wrote."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while text not in (written := self.out + self.err):
+            assert time.monotonic() < deadline, f"{text!r} was not written, but {written!r}"
+            assert self.process.poll() is None or text in self.out + self.err, f"it ended with {written!r}"
+            time.sleep(0.02)
+        return written
+
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Press Ctrl-C, or send another signal to it and its children."""
+        os.killpg(self.process.pid, number)
+
+    def ended(self) -> Ended:
+        """Wait until it has ended."""
+        return Ended(self.process.wait(TIMEOUT_S), self.out, self.err)
 
 
 @dataclass(slots=True)
@@ -73,15 +108,39 @@ class CommandLine:
             preexec_fn=_listen_to_ctrl_c,
         )
 
-    def on_a_terminal(self, *arguments: str, **more: str) -> Ended:
-        """Run a command whose outputs are a terminal; `out` is everything that the terminal got."""
+    def begin(self, *arguments: str) -> Begun:
+        """Start a command and leave it running; what it writes can be read while it runs."""
+        place = self.folder / f".written-{len(list(self.folder.glob('.written-*-out')))}"
+        out, err = Path(f"{place}-out"), Path(f"{place}-err")
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            process = subprocess.Popen(
+                [COMMAND, *arguments],
+                cwd=self.folder,
+                env=self._environment({}),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+                preexec_fn=_listen_to_ctrl_c,
+            )
+        return Begun(process, out, err)
+
+    def on_a_terminal(self, *arguments: str, typed: tuple[str, str] | None = None, **more: str) -> Ended:
+        """Run a command whose outputs are a terminal; `out` is everything that the terminal got.
+
+        `typed`: when the first text has appeared there, somebody types the second one.
+        """
         ours, theirs = pty.openpty()
         got: list[bytes] = []
 
         def listen() -> None:
+            left = typed
             try:
                 while data := os.read(ours, 65536):
                     got.append(data)
+                    if left is not None and left[0] in b"".join(got).decode(errors="replace"):
+                        os.write(ours, left[1].encode())
+                        left = None
             except OSError:  # the other side is closed
                 return
 
@@ -105,13 +164,13 @@ class CommandLine:
             os.close(ours)
         return Ended(done.returncode, b"".join(got).decode(), "")
 
-    def configure(self, connectors: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write hikeshi.yaml; what is secret in the settings goes into the environment."""
+    def configure(self, connectors: Mapping[str, Mapping[str, Any]], more: str = "") -> None:
+        """Write hikeshi.yaml, with `more` text in it; what is secret in the settings goes into the environment."""
         from hikeshi.cli.simulated_project import described
 
         project = described(connectors)
         self.environment.update(project.environment)
-        (self.folder / "hikeshi.yaml").write_text(project.text, encoding="utf-8")
+        (self.folder / "hikeshi.yaml").write_text(project.text + more, encoding="utf-8")
 
     def add_playbook(self, name: str, text: str) -> None:
         (self.folder / "playbooks").mkdir(exist_ok=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
+import pwd
 import re
 import signal
 import sqlite3
@@ -180,12 +180,12 @@ def test_a_large_input_may_come_from_a_file_or_the_standard_input(hikeshi: Comma
 
 
 def test_the_actor_is_the_user_of_the_operating_system(hikeshi: CommandLine) -> None:
-    """Nobody can run as somebody else by an option."""
-    hikeshi("run", "isolate-host", *HOST)
+    """Nobody can run as somebody else by an option, nor by a variable of the environment."""
+    hikeshi("run", "isolate-host", *HOST, LOGNAME="ceo", USER="ceo", LNAME="ceo", USERNAME="ceo")
 
     (row,) = hikeshi("runs", "--json").document["runs"]
 
-    assert row["actor"] == getpass.getuser()
+    assert row["actor"] == pwd.getpwuid(os.getuid()).pw_name
     assert hikeshi("run", "isolate-host", *HOST, "--actor", "ceo").code == 2
 
 

@@ -130,7 +130,9 @@ def _arrange(app: Hikeshi, task: Task) -> None:
     """Set how long this process waits and for how long it owns its runs, and keep what it says of its troubles."""
 
     def keep(text: str) -> None:
-        Path(task.result).with_suffix(".trouble").write_text(text, encoding="utf-8")
+        # Added to what was said before: a file that is written anew is empty for a moment, and somebody looks.
+        with Path(task.result).with_suffix(".trouble").open("a", encoding="utf-8") as said:
+            said.write(f"{text}\n")
 
     app.trouble = keep
     if task.patience_s is not None:

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["PROMISES", "Checks"]
 
+_LONGEST_S = 60 * 86_400.0
+_MOST_STEPS = 100_000
 _PATIENCE_S = 2 * 3600.0
+_NORMAL = {
+    "edr.isolate_host": ("host", "normal"),
+    "identity.disable_user": ("account", True),
+    "firewall.block_indicators": ("block", False),
+    "vault.put_tag": ("tag", False),
+}
 
 PROMISES = {
     "effect-at-most-once": "a product changes a target at most once for each key",
@@ -111,7 +119,8 @@ class Checks:
             return
         if self.effects[known] > 1:
             self._world.break_(
-                "effect-at-most-once", f"{request.instance}: {target} was changed {self.effects[known]} times by one key"
+                "effect-at-most-once",
+                f"{request.instance}: {target} was changed {self.effects[known]} times by one key",
             )
         if known in self._failed:
             self._world.break_("failed-had-no-effect", f"{self._failed[known]}, and after that it had its effect")
@@ -230,9 +239,12 @@ class Checks:
         """Begin to be patient anew: while no process was there, nothing could happen."""
         self._quiet_since_s = self._world.clock.real_s
 
-    def patience(self) -> None:
+    def patience(self, steps: int) -> None:
         """Judge a world in which nothing has happened for long: each run waits for something that lies ahead."""
         clock = self._world.clock
+        if steps > _MOST_STEPS or clock.real_s > _LONGEST_S:
+            text = f"a process still goes on after {steps} steps, at {clock.real_s:.0f} s, and gets nowhere"
+            self._world.break_("never-stuck", text)
         if clock.happenings != self._happenings:
             self._happenings, self._quiet_since_s = clock.happenings, clock.real_s
         elif clock.real_s - self._quiet_since_s > _PATIENCE_S and clock.next_at() is None:
@@ -240,6 +252,17 @@ class Checks:
             for run, facts in self._world.ledger.runs.items():
                 if not facts.finished:
                     self._waits_for_something(self.fold(run))
+            self._holds_wait_for_something()
+
+    def _holds_wait_for_something(self) -> None:
+        latest = (self._world.clock.now() - timedelta(seconds=_PATIENCE_S)).isoformat()
+        query = (
+            "SELECT * FROM holds WHERE status = 'active' AND expires_at < ? AND COALESCE(retry_at, '') < ?"
+            " ORDER BY opened_at, hold"
+        )
+        for row in self._world.disk.journal.query(query, (latest, latest)):
+            text = f"{row['label']} on {row['connector']} by {row['path']} of {row['run']}"
+            self._world.break_("holds-end", f"the hold of {text} is over since {row['expires_at']}, and stays")
 
     def _waits_for_something(self, state: RunState) -> None:
         """Judge a run that people have left alone, and that nothing has happened to."""
@@ -256,6 +279,7 @@ class Checks:
         for run in self._world.ledger.runs:
             self._run_is_over(run)
         self._all_were_told()
+        self._holds_are_taken_back()
 
     def _run_is_over(self, run: str) -> None:
         world, facts = self._world, self._world.ledger.runs[run]
@@ -286,6 +310,19 @@ class Checks:
                 self._world.break_("holds-settle", f"{run} is over, and the hold of {row['label']} is {row['status']}")
             if row["status"] == "active" and row["expires_at"] is not None:
                 self._world.break_("holds-end", f"the hold of {row['label']} by {run} is over, and is still there")
+
+    def _holds_are_taken_back(self) -> None:
+        """Judge what products show of targets whose holds have all ended."""
+        kept: dict[tuple[str, str, str], set[str]] = {}
+        for row in self._world.disk.journal.query("SELECT connector, target, action, status FROM holds"):
+            kept.setdefault((row["connector"], row["target"], row["action"]), set()).add(row["status"])
+        for (connector, target, action), statuses in kept.items():
+            kind, normal = _NORMAL.get(action, ("", None))
+            if kind and "released" in statuses and statuses <= {"released", "passed_on"}:
+                name = target.rpartition(":")[2]
+                shown = self._world.outside.state(connector, kind, name, normal)
+                if shown != normal:
+                    self._world.break_("holds-end", f"all holds of {target} on {connector} are over, and it is {shown}")
 
     def _approved_first(self, facts: RunFacts, oracle: Oracle) -> None:
         for path, approvals in oracle.covered.items():

@@ -102,7 +102,9 @@ class SimFirewall(Product, Firewall, product="sim-firewall"):
 
     async def blocks_of(self, indicators: list[Indicator]) -> list[Block]:
         return await self._ask(  # type: ignore[no-any-return]
-            "blocks_of", ", ".join(each.value for each in indicators), lambda: [self._block(each) for each in indicators]
+            "blocks_of",
+            ", ".join(each.value for each in indicators),
+            lambda: [self._block(each) for each in indicators],
         )
 
     def _block(self, indicator: Indicator) -> Block:

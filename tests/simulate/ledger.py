@@ -100,16 +100,16 @@ class Ledger:
         elif record.kind == "ActionUnknown":
             facts.unknown[record.path] = facts.intents.get(record.path)
 
-    def _RunStarted(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802 - named as its event
+    def _RunStarted(self, facts: RunFacts, path: str, data: Any) -> None:
         facts.playbook, facts.inputs, facts.sources = data["playbook"], data["inputs"], data["sources"]
 
-    def _ActionRequested(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _ActionRequested(self, facts: RunFacts, path: str, data: Any) -> None:
         self._may_tell(facts, path, data["action"])
         name = data["arguments"].get("name")
         if isinstance(name, str):
             facts.lookups[data["action"].partition(".")[0], name] = path
 
-    def _FannedOut(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _FannedOut(self, facts: RunFacts, path: str, data: Any) -> None:
         for instance in data["calls"]:
             self._may_tell(facts, f"{path}[{instance}]", data["action"])
 
@@ -118,33 +118,33 @@ class Ledger:
         facts.told_keys[key] = path
         self.told[key] = (facts, path)
 
-    def _ActionIntended(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _ActionIntended(self, facts: RunFacts, path: str, data: Any) -> None:
         targets = tuple(target["identity"] for target in data["targets"])
         intent = Intent(facts.run, path, data["key"], targets, data["attempt"])
         facts.intents[path] = facts.unanswered[path] = self.intents[intent.key] = intent
         facts.intended_at.setdefault(path, facts.records)
 
-    def _TargetSettled(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _TargetSettled(self, facts: RunFacts, path: str, data: Any) -> None:
         intent = facts.intents.get(path)
         if intent is not None and data["target"] in intent.targets:
             intent.outcome[data["target"]] = data["outcome"]
 
-    def _StepResolved(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _StepResolved(self, facts: RunFacts, path: str, data: Any) -> None:
         facts.unknown.pop(path, None)
         if data["happened"]:
             facts.succeeded.add(path)
 
-    def _QuestionAsked(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _QuestionAsked(self, facts: RunFacts, path: str, data: Any) -> None:
         due_at = datetime.fromisoformat(data["due_at"])
         asked = Question(data["kind"], tuple(data["by"]), data["digest"], data["quorum"], due_at)
         facts.questions[path] = facts.asked[path] = asked
         facts.shown.update(each["target"] for each in data["shows"])
 
-    def _QuestionEscalated(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _QuestionEscalated(self, facts: RunFacts, path: str, data: Any) -> None:
         question = facts.questions[path]
         question.by, question.due_at = tuple(data["by"]), datetime.fromisoformat(data["due_at"])
 
-    def _VoteCast(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _VoteCast(self, facts: RunFacts, path: str, data: Any) -> None:
         question = facts.questions[path]
         question.voters.append(data["by"])
         if data["decision"] == "reject" or len(question.voters) >= question.quorum:
@@ -152,33 +152,33 @@ class Ledger:
             if data["decision"] == "approve":
                 facts.allowed_at.setdefault(path, facts.records)
 
-    def _FormAnswered(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _FormAnswered(self, facts: RunFacts, path: str, data: Any) -> None:
         facts.questions.pop(path, None)
 
-    def _StepFailed(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _StepFailed(self, facts: RunFacts, path: str, data: Any) -> None:
         facts.questions.pop(path, None)
 
     _StepCancelled = _StepFailed
 
-    def _StepSkipped(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _StepSkipped(self, facts: RunFacts, path: str, data: Any) -> None:
         facts.allowed_at.setdefault(path, facts.records)
 
-    def _CancelRequested(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _CancelRequested(self, facts: RunFacts, path: str, data: Any) -> None:
         facts.cancelled = True
         for asked in [each for each in facts.questions if "finally" not in each]:
             del facts.questions[asked]
 
-    def _WaitStarted(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _WaitStarted(self, facts: RunFacts, path: str, data: Any) -> None:
         if data["signal"] is not None:
             facts.waits_for[path] = data["signal"]
 
-    def _RetryScheduled(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _RetryScheduled(self, facts: RunFacts, path: str, data: Any) -> None:
         facts.due[path] = data["due_at"]
 
-    def _TimerFired(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _TimerFired(self, facts: RunFacts, path: str, data: Any) -> None:
         facts.due.pop(path, None)
         if path == "":  # the run's own time limit
             self._CancelRequested(facts, path, data)
 
-    def _RunFinished(self, facts: RunFacts, path: str, data: Any) -> None:  # noqa: N802
+    def _RunFinished(self, facts: RunFacts, path: str, data: Any) -> None:
         facts.finished = data["status"]

@@ -242,9 +242,7 @@ class Oracle:
         ends = [self._answer(f"{path}[{instance}]", step, names, text) for instance, names in asked.items()]
         return self._tell(path, _together(ends))
 
-    def _answer(
-        self, path: str, step: WrittenStep, names: tuple[str, ...], text: str, *, free: bool = False
-    ) -> _End:
+    def _answer(self, path: str, step: WrittenStep, names: tuple[str, ...], text: str, *, free: bool = False) -> _End:
         """Return how one call ended: as it had to, or as it did where products had trouble."""
         works = not any("bad" in name + text for name in names)
         asked_again = bool(self.covered.get(path)) and self.errors.get(path) == "rejected"

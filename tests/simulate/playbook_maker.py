@@ -313,9 +313,7 @@ class PlaybookMaker:
         listed = [{"kind": kind, "value": f"{name}.example"} for kind, name in named]
         step.body = {"action": "firewall.block_indicators", "with": {"indicators": listed, "reason": "sim"}}
         step.instances = ("fw_eu", "fw_us") if "domain" in kinds else ("fw_eu",)
-        step.names_at["fw_us"] = tuple(
-            name for name, kind in zip(step.names, kinds, strict=True) if kind == "domain"
-        )
+        step.names_at["fw_us"] = tuple(name for name, kind in zip(step.names, kinds, strict=True) if kind == "domain")
         if "domain" in kinds and self.dice.chance(25):
             step.body["at"] = "'fw_eu'"
             step.instances = ("fw_eu",)

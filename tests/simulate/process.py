@@ -168,7 +168,7 @@ class Process:
     def _after_step(self) -> None:
         if self.loop.steps == self._deadly_step:
             self.die(f"after {self.loop.steps} steps")
-        self.world.check.patience()
+        self.world.check.patience(self.loop.steps)
         if self.world.broken:
             self.loop.stop()
 
@@ -237,9 +237,7 @@ class Process:
         await self.app.tell(letter.run, letter.kind, letter.data, actor=letter.sender)
 
     async def _resolve(self, letter: Letter) -> None:
-        await self.app.resolve(
-            letter.run, letter.data["path"], happened=letter.data["happened"], actor=letter.sender
-        )
+        await self.app.resolve(letter.run, letter.data["path"], happened=letter.data["happened"], actor=letter.sender)
 
     async def _signal(self, letter: Letter) -> None:
         await self.app.signal(letter.tag, letter.data, source=letter.sender)

@@ -144,6 +144,5 @@ def digest(seed: int) -> int:
     return 0
 
 
-
 if __name__ == "__main__":
     sys.exit(main())

@@ -127,6 +127,7 @@ class _Story:
         for command, what in (
             (f"hikeshi log {run}", "every event of the run"),
             ("hikeshi runs", "the dry run and the run"),
+            ("hikeshi holds", "what is contained now"),
             (f"hikeshi show {PLAYBOOK}", "what the playbook does and which inputs it takes"),
             (f"hikeshi graph {PLAYBOOK}", "its diagram, as Mermaid text"),
             ("hikeshi simulate --help", "a simulated company that stays, for your own playbooks"),

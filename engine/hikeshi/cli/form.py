@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hikeshi.cli.failure import CommandError
 from hikeshi.cli.inputs import read_inputs
 from hikeshi.cli.session import Session
-from hikeshi.cli.text import Styled
+from hikeshi.cli.text import Styled, harmless
 
 if TYPE_CHECKING:
     from hikeshi.playbook.model import InputDeclaration
@@ -51,7 +51,7 @@ def _ask(session: Session, form: Form) -> dict[str, str]:
         while True:
             default = "" if declared.default is None else f" [{declared.default}]"
             try:
-                line = input_line(f"  {name} ({declared.type}){default}: ").rstrip("\n")
+                line = input_line(harmless(f"  {name} ({declared.type}){default}: ", 200)).rstrip("\n")
             except EOFError:
                 raise CommandError("inputs", "the form was not filled in; nothing was sent") from None
             given = {name: line} if line.strip() else {}

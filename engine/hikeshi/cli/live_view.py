@@ -55,6 +55,7 @@ class LiveView:
         self._times: Times | None = None
         self._began_before = False
         self._told: set[tuple[str, str, str]] = set()
+        self._under_way: dict[str, RunState] = {}
 
     def watch(self, event: object, state: RunState) -> None:
         """Take notice of the run. Called for each event, so it does next to nothing else."""
@@ -62,7 +63,13 @@ class LiveView:
         if state is not self.state:
             self._began_before = kind != "RunStarted"
             self.state, self._times = state, None
-        if self._draws and state.now is not None:
+            self._new.clear()
+        if not self._draws:
+            return
+        self._under_way[state.run] = state
+        if state.finished is not None or state.parked:
+            del self._under_way[state.run]
+        if state.now is not None:
             self._new.append((kind, getattr(event, "path", ""), state.now))
 
     def look_on(self, state: RunState, foot: str) -> None:
@@ -109,6 +116,8 @@ class LiveView:
         state = self.state
         if state is None:
             return Text("starting")
+        if len(self._under_way) > 1:
+            return self._many(console)
         rows = tree_lines(state, self._times_of(state), self._now())
         waits = self._wait_lines(state)
         room = max(4, console.height - 3 - len(waits))
@@ -122,6 +131,25 @@ class LiveView:
                 text = harmless(self._output.mask(piece.text if isinstance(piece, Styled) else piece))
                 picture.append(text, style=piece.style if isinstance(piece, Styled) else "")
             picture.append("\n")
+        picture.append(self.foot, style="dim")
+        return picture
+
+    def _many(self, console: Any) -> Any:
+        """Draw several runs that go on at the same time, a line for each."""
+        from rich.text import Text
+
+        from hikeshi.cli.moments import duration
+        from hikeshi.cli.text import cut
+
+        picture, states = Text(no_wrap=True, overflow="crop"), list(self._under_way.values())
+        room = max(1, console.height - 3)
+        for state in states[:room]:
+            begun = state.started_at
+            since = "" if begun is None else f", since {duration(int((self._now() - begun).total_seconds()))}"
+            line = harmless(f"{state.status.value:10} run {state.run} of {state.program.main}{since}")
+            picture.append(cut(line, console.width - 1) + "\n")
+        if len(states) > room:
+            picture.append(f"and {len(states) - room} more runs\n")
         picture.append(self.foot, style="dim")
         return picture
 

@@ -24,7 +24,18 @@ LEVELS = ("debug", "info", "warning", "error")
 _TALKATIVE = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn", "hpack")
 
 
-_WARNINGS = frozenset({"ActionFailed", "ActionUnknown", "DecisionFailed", "RunTakenOver", "StepFailed"})
+_WARNINGS = frozenset(
+    {
+        "ActionFailed",
+        "ActionUnknown",
+        "CancelRequested",
+        "DecisionFailed",
+        "MessageRefused",
+        "RunTakenOver",
+        "StepFailed",
+        "TargetsNotShown",
+    }
+)
 
 
 def log_event(event: Event, state: RunState) -> None:

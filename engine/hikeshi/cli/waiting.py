@@ -14,6 +14,7 @@ from hikeshi.cli.text import Styled
 
 __all__ = ["waiting"]
 
+MOST_ENTRIES = 20
 MOST = 5
 """So many targets of an approval are named here; 'hikeshi approve' shows all of them first."""
 
@@ -26,17 +27,20 @@ def waiting(
     app, output = session.app, session.output
     there = app.journal_path.exists()
     questions = [each for each in app.questions() if not mine or _is_mine(session, each)] if there else []
-    stuck = [_stuck(session, row) for row in app.stuck()] if there and not mine else []
+    rows = app.stuck() if there and not mine else []
     if output.as_json:
         shown = [{**each, "command": _command(each)} for each in questions]
-        output.document({"questions": shown, "stuck": stuck})
+        output.document({"questions": shown, "stuck": [_stuck(session, row) for row in rows]})
         return 0
-    if not questions and not stuck:
+    if not questions and not rows:
         output.line("Nothing waits for you." if mine else "Nothing waits for anybody.")
-    for question in questions:
+    for question in questions[:MOST_ENTRIES]:
         _show_question(session, question)
-    for entry in stuck:
-        _show_stuck(session, entry)
+    for row in rows[:MOST_ENTRIES]:
+        _show_stuck(session, _stuck(session, row))
+    more = sum(max(0, len(listed) - MOST_ENTRIES) for listed in (questions, rows))
+    if more:
+        output.line(f"and {more} more; --json names all")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,10 +33,14 @@ async def _watch(session: Session, run: str) -> Ending:
     from hikeshi.cli.going import follow, new_view
 
     view = new_view(session)
-    async with view.shown():
-        told = _Deserted(session)
-        watchers = [] if session.output.can_animate else [_line_of(session)]
-        state = await follow(session, view, run, told.look, *watchers)
+    told = _Deserted(session)
+    watchers = [] if session.output.can_animate else [_line_of(session)]
+    try:
+        async with view.shown():
+            state = await follow(session, view, run, told.look, *watchers)
+    except asyncio.CancelledError:
+        session.output.note(f"Run {run} goes on without anybody who looks.")
+        raise
     return ending_of(session, state)
 
 

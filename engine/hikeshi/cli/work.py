@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hikeshi.app import Hikeshi
     from hikeshi.cli.ending import Ending
     from hikeshi.core import RunState
+    from hikeshi.runtime.driver import Watcher
     from hikeshi.runtime.ledger import Hold
     from hikeshi.runtime.worker import Due
 
@@ -43,11 +44,14 @@ def work(
 
 
 async def _work(session: Session) -> tuple[Shift, datetime | None, list[str]]:
+    from hikeshi.cli.going import new_view
     from hikeshi.runtime.worker import Worker
 
     app = session.app
-    shift = Shift(session)
-    await Worker(shift, app.clock, ended=shift.ended, trouble=shift.trouble).run(stay=False)
+    view = new_view(session, quietly=True)
+    shift = Shift(session, view.watch)
+    async with view.shown():
+        await Worker(shift, app.clock, ended=shift.ended, trouble=shift.trouble).run(stay=False)
     waiting = [each["run"] for each in (*app.questions(), *app.stuck())]
     return shift, app.due().next_at, list(dict.fromkeys(waiting))
 
@@ -55,13 +59,13 @@ async def _work(session: Session) -> tuple[Shift, datetime | None, list[str]]:
 class Shift:
     """What a worker works on, with words for whoever looks on."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *watchers: Watcher) -> None:
         from hikeshi.cli.going import CALM_S, watchers_of
 
         self.session = session
         self.app: Hikeshi = session.app
         self.app.park_after_s = CALM_S
-        self._watchers = watchers_of(session)
+        self._watchers = [*watchers, *watchers_of(session)]
         self.endings: list[Ending] = []
         self.troubles = 0
 

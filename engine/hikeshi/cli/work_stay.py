@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["work_for_ever"]
 
 _AGAIN_S = 5.0
+_FOR_EVER_S = 10 * 365 * 86_400.0
 
 
 async def work_for_ever(session: Session) -> int:
@@ -35,7 +36,7 @@ async def work_for_ever(session: Session) -> int:
     """
     app, note = session.app, session.output.note
     complain = Complaints(session)
-    app.patience_s, app.trouble = float("inf"), complain
+    app.patience_s, app.trouble = _FOR_EVER_S, complain
     shift = LongShift(session)
     stopping = asyncio.Event()
     note("Working. Ctrl-C or SIGTERM stops it; actions under way come to their end.")

@@ -227,9 +227,11 @@ class ChangeCall:
         if self.spec.marks.undo is None:
             return None
         inverse = _spec_of(self.spec.capability, self.spec.owner_class, self.spec.marks.undo)
-        arguments = {name: _plain(self.arguments[name]) for name in inverse.by_name if name in self.arguments}
-        if self.spec.batched:
-            arguments[inverse.target or ""] = [_plain(fate.target.value)]
+        target = inverse.target if self.spec.batched else None  # each hold undoes its own
+        names = [name for name in inverse.by_name if name in self.arguments and name != target]
+        arguments = {name: _plain(self.arguments[name]) for name in names}
+        if target is not None:
+            arguments[target] = [_plain(fate.target.value)]
         return {"action": inverse.name, "arguments": arguments}
 
     def _hold_id(self, fate: _Fate) -> str:

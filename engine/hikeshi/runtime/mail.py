@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hikeshi.core import Question, RunState
+from hikeshi.core import Node, Question, RunState
 from hikeshi.core import events as ev
 from hikeshi.core.events import Event
 from hikeshi.journal import Message
@@ -57,11 +57,17 @@ def _open_question(state: RunState, message: Message, kind: str) -> tuple[str, Q
     if question is None or question.kind != kind:
         raise _No(f"the run asks for no {what} at {path!r}{_open_ones(state)}")
     if question.due_at is None or path not in state.owed:
-        decided = {"approve": "approved", "reject": "rejected"}.get(next(iter(question.votes.values()), ""), "")
-        outcome = "rejected" if "reject" in question.votes.values() else decided
-        how = f": it was {outcome}" if outcome else ""
-        raise _No(f"the {what} at {path!r} is no longer open{how}")
+        assert node is not None
+        raise _No(f"the {what} at {path!r} is no longer open{_how_it_ended(node, question)}")
     return path, question
+
+
+def _how_it_ended(node: Node, question: Question) -> str:
+    if "reject" in question.votes.values():
+        return ": it was rejected"
+    if question.votes and len(question.votes) >= question.quorum:
+        return ": it was approved"
+    return "" if node.error is None else f": {node.error.message}"
 
 
 def _open_ones(state: RunState) -> str:

@@ -117,7 +117,6 @@ class Worker:
             wait_s = _LOOK_EVERY_S if len(self._tasks) < self._at_once else _LOOK_EVERY_S * 10
             await asyncio.wait(self._tasks.values(), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
             return
-        wait_s = _LOOK_EVERY_S
-        if next_at is not None:
-            wait_s = min(wait_s, max(0.01, (next_at - self._clock.now()).total_seconds()))
-        await self._clock.sleep(wait_s)
+        left_s = _LOOK_EVERY_S if next_at is None else (next_at - self._clock.now()).total_seconds()
+        # What is overdue and was not begun is left alone for a while: looking at once would find it over and over.
+        await self._clock.sleep(min(left_s, _LOOK_EVERY_S) if left_s > 0 else _LOOK_EVERY_S)

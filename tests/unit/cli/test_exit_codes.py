@@ -16,6 +16,11 @@ STEP = {"status": "failed", "attempts": 1}
         ({"status": "failed", "unknown": [], "steps": {"a": {**STEP, "error": {"kind": "forbidden"}}}}, 1),
         ({"status": "cancelled", "unknown": [], "steps": {}}, 1),
         ({"status": "failed", "unknown": [], "steps": {"a": {**STEP, "error": {"kind": "route_refused"}}}}, 3),
+        ({"status": "failed", "unknown": [], "steps": {}, "error": {"kind": "conflict"}}, 3),
+        (
+            {"status": "failed", "unknown": [], "steps": {"a": {**STEP, "error": None}}, "error": {"kind": "conflict"}},
+            1,
+        ),
         ({"status": "waiting", "unknown": [], "steps": {}}, 4),
         ({"status": "waiting", "unknown": ["a"], "steps": {}}, 5),
         ({"status": "succeeded"}, 0),

@@ -1,6 +1,13 @@
 """What is said of an exception, and what never is."""
 
-from hikeshi.app import PlaybookProblems, UnknownRun
+from hikeshi.app import (
+    KeyHeld,
+    MessageNotTaken,
+    MessageNotWanted,
+    NothingToRetry,
+    PlaybookProblems,
+    UnknownRun,
+)
 from hikeshi.cli.failure import CommandError, describe
 from hikeshi.connector.errors import Forbidden
 from hikeshi.journal import JournalError
@@ -18,7 +25,12 @@ def test_each_kind_of_error_has_its_exit_code_and_code() -> None:
         (PlaybookProblems("x", ["no connector"]), 2, "playbook"),
         (WrongInputs("x", ["a: is required"]), 2, "inputs"),
         (ProjectError(["hikeshi.yaml:1:1: wrong"]), 2, "project"),
+        (CommandError("not_open", "decided", refused=True), 3, "not_open"),
         (UnknownRun("there is no run 'x'"), 2, "unknown_run"),
+        (NothingToRetry("nothing failed"), 2, "nothing_to_retry"),
+        (KeyHeld("another run has the key"), 3, "key_held"),
+        (MessageNotWanted("who started a run can't decide about it"), 3, "refused"),
+        (MessageNotTaken("nobody has taken it"), 4, "not_taken"),
         (JournalError("What", "where", "what next"), 6, "journal"),
         (RunHalted("run x stops here"), 6, "run_halted"),
         (Forbidden("falcon: no"), 1, "forbidden"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hikeshi.cli.plan_pauses import pause_lines
 from hikeshi.cli.plan_view import _action, _families, _summary
 from hikeshi.cli.text import Styled
 
@@ -19,6 +20,8 @@ def action(path: str, **more: Any) -> dict[str, Any]:
         "complete": True,
         "not_checked": [],
         "already": False,
+        "hold_s": None,
+        "approvals": [],
         **more,
     }
 
@@ -77,3 +80,42 @@ def test_a_maybe_says_what_decides_and_a_preview_that_it_is_not_complete() -> No
     assert "maybe: if scan.found" in shown
     assert "Not complete" in shown
     assert "not checked  host is not known yet" in shown
+
+
+def test_a_change_says_which_approval_it_needs_and_how_long_it_is_held() -> None:
+    """Both stand beside its target; a time that is not known yet is said to be."""
+    shown = text(approvals=["ok", "boss"], hold_s=28_800)
+
+    assert "approval     only after ok, boss" in shown
+    assert "held         8h, then it is undone by itself" in shown
+    assert "not known yet" in text(hold_s={"$hikeshi": "unknown", "of": "duration", "why": "?"})
+    assert "held" not in text()
+
+
+def test_where_a_plan_would_stop_is_shown_below_its_actions() -> None:
+    """Approvals with what they allow, forms, waits, releases; nothing for a plan that would not stop."""
+    sure = {"certainty": "certain", "condition": None}
+    report = {
+        "approvals": [
+            {
+                **sure,
+                **{"path": "ok", "question": "Isolate pc7?", "by": ["role:lead"], "quorum": 2, "within_s": 900},
+                **{"escalate": {"to": ["mei"], "within_s": 300}, "covers": ["cut"]},
+            }
+        ],
+        "forms": [{**sure, "path": "check", "question": "Quiet?", "by": ["ken"], "within_s": 3600, "fields": ["note"]}],
+        "waits": [
+            {"path": "nap", "certainty": "maybe", "condition": "if x", "until": "20m are over", "at_most_s": 1200}
+        ],
+        "releases": [{**sure, "path": "free", "targets": [{"name": "pc7"}], "approvals": ["ok"]}],
+    }
+
+    shown = "\n".join("".join(p.text if isinstance(p, Styled) else p for p in pieces) for pieces in pause_lines(report))
+
+    assert "who          role:lead (2 have to approve), within 15m" in shown
+    assert "then         mei too, within 5m" in shown
+    assert "would allow  cut" in shown
+    assert "fields       note" in shown
+    assert "nap  maybe: if x" in shown
+    assert "targets      pc7" in shown
+    assert list(pause_lines({key: [] for key in report})) == []

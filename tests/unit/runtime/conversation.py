@@ -13,7 +13,12 @@ from hikeshi.core import events as ev
 from hikeshi.testing.fake_clock import FakeClock
 from hikeshi.testing.run_harness import Outcome, RunHarness
 
-__all__ = ["Conversation"]
+__all__ = ["CUT", "FIND", "HEAD", "OK", "Conversation", "error_of"]
+
+FIND = "  - {id: find, action: edr.get_host, with: {name: pc1}}\n"
+OK = "  - {id: ok, approve: 'Cut {{ steps.find.name }} off?', by: [mei, kei], within: 15m}\n"
+CUT = "  - {id: cut, action: edr.isolate_host, with: {host: '{{ steps.find }}', reason: r}}\n"
+HEAD = "id: t\nsteps:\n" + FIND
 
 
 def _is_named(sender: str, by: Sequence[str]) -> bool:
@@ -70,6 +75,13 @@ class Conversation:
     def refusals(self) -> list[str]:
         """Return why messages were refused, in order."""
         return [event.reason for event in self.harness.events() if isinstance(event, ev.MessageRefused)]
+
+
+def error_of(outcome: Outcome, path: str) -> tuple[str, str]:
+    """Return the kind and the message of a step's error."""
+    error = outcome.node(path).error
+    assert error is not None
+    return error.kind, error.message
 
 
 def _told(verb: str, arguments: Any) -> str:

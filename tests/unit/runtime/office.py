@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hikeshi.testing.fake_clock import FakeClock
 from hikeshi.testing.fake_connector import FakeWorld, fake_connector
 from hikeshi.testing.memory_journal import MemoryJournal
 
-__all__ = ["Office"]
+__all__ = ["Office", "until"]
 
 _SETTINGS = """
 connectors: {fake: {product: fake}}
@@ -83,9 +84,16 @@ class Office:
 
     def sent(self, verb: str | None = None) -> list[str]:
         """Return what was sent, each change with the name of its host."""
-        return [f"{call.verb} {getattr(call.arguments.get('host'), 'name', '')}".strip() for call in self.world.sent(verb)]
+        calls = self.world.sent(verb)
+        return [f"{call.verb} {getattr(call.arguments.get('host'), 'name', '')}".strip() for call in calls]
 
     def hold_statuses(self) -> list[str]:
         """Return the status of each hold, in the order in which they were opened."""
         rows = self.journal.query("SELECT status FROM holds ORDER BY opened_at, hold")
         return [str(row["status"]) for row in rows]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let others run until something is so."""
+    while not condition():  # noqa: ASYNC110 - nobody tells when it is
+        await asyncio.sleep(0)

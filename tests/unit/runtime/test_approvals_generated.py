@@ -19,7 +19,7 @@ from conversation import Conversation
 from hikeshi.testing.run_harness import Outcome
 
 QUICK = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
@@ -63,7 +63,9 @@ def touched(people: Conversation) -> set[str]:
     """Return the names of everything that a change was sent for, without the items of loops."""
     found: set[str] = set()
     for call in people.harness.world.sent():
-        found |= {name for name in _targets(call.arguments) if not (call.verb == "isolate_host" and name.startswith("held"))}
+        found |= {
+            name for name in _targets(call.arguments) if not (call.verb == "isolate_host" and name.startswith("held"))
+        }
     return found
 
 

@@ -1,4 +1,4 @@
-"""Cancelling, and the time limit of a run: nothing more starts, what was sent is finished, `finally` runs, holds stay."""
+"""Cancelling, and a run's time limit: nothing more starts, what was sent is finished, `finally` runs, holds stay."""
 
 from __future__ import annotations
 
@@ -165,7 +165,9 @@ async def test_no_further_pass_of_a_while_block_starts(people: Conversation) -> 
 
 async def test_a_handler_that_is_under_way_is_not_gone_on_with(people: Conversation) -> None:
     """Its step that was sent is finished; the others are not begun, nor is `on_failure`."""
-    handler = "[{action: edr.find_hosts, with: {name: pc2}}, {id: more, action: messaging.post, with: {channel: c, text: x}}]"
+    handler = (
+        "[{action: edr.find_hosts, with: {name: pc2}}, {id: more, action: messaging.post, with: {channel: c, text: x}}]"
+    )
     outcome = await cancelled_while(
         people,
         "find_hosts",
@@ -198,7 +200,9 @@ async def test_no_handler_begins_after_the_cancel(people: Conversation) -> None:
 async def test_what_tidies_up_is_not_cancelled(people: Conversation) -> None:
     """A cancel that comes while `finally` runs changes what the run is called, and nothing that it does."""
     outcome = await cancelled_while(
-        people, "post", HEAD + FINALLY + "  - {wait: 5m}\n  - {id: last, action: messaging.post, with: {channel: c, text: last}}\n"
+        people,
+        "post",
+        HEAD + FINALLY + "  - {wait: 5m}\n  - {id: last, action: messaging.post, with: {channel: c, text: last}}\n",
     )
     outcome = await people.later(300)
 
@@ -269,7 +273,9 @@ async def test_a_step_that_waits_to_be_tried_again_has_failed(people: Conversati
 async def test_a_change_that_is_held_by_an_approval_ends_as_cancelled(people: Conversation) -> None:
     """Though what it needs has long been there."""
     await people.begin(
-        HEAD + "  - {id: ok, needs: [find], approve: Go?, by: [mei], within: 1h}\n" + CUT.replace("cut,", "cut, needs: [find],")
+        HEAD
+        + "  - {id: ok, needs: [find], approve: Go?, by: [mei], within: 1h}\n"
+        + CUT.replace("cut,", "cut, needs: [find],")
     )
     outcome = await people.send("mei", "cancel")
 

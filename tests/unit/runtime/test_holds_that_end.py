@@ -12,7 +12,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # tests are no package
 
-from office import Office
+from office import Office, until
 
 from hikeshi.app import Hikeshi
 from hikeshi.connector import Applied, Forbidden, RateLimited, Unavailable
@@ -128,8 +128,7 @@ async def test_a_release_goes_on_when_its_process_dies(office: Office) -> None:
     office.clock.advance(3600)
     office.world.script("release_host", Fault("slow", looks=30))
     task = asyncio.create_task(office.work(app))
-    while not office.sent("release_host"):
-        await asyncio.sleep(0)
+    await until(lambda: office.sent("release_host"))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert office.process().due().runs == []  # its process lives
@@ -293,7 +292,7 @@ async def test_two_holds_that_end_at_the_same_moment_release_once(office: Office
 async def test_a_hold_without_an_end_keeps_what_others_would_release(office: Office) -> None:
     """The first one ends, the second is for somebody to release."""
     app, _ = await held(office)
-    office.write(TEXT.replace(", hold: \"{{ inputs.time }}\"", ""), "t")
+    office.write(TEXT.replace(', hold: "{{ inputs.time }}"', ""), "t")
     other = office.process()
     await office.start(other)
     await at(office, app, 600)

@@ -11,7 +11,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # tests are no package
 
-from office import Office
+from office import Office, until
 
 from hikeshi.app import KeyHeld, MessageNotWanted
 from hikeshi.core import RunState
@@ -114,8 +114,7 @@ async def test_the_key_of_a_process_that_died_stays_with_its_run(office: Office)
     office.write(playbook("queue"))
     dying, other = office.process(park_after_s=90_000.0), office.process()
     task = asyncio.create_task(office.start(dying, {"host": "pc1"}))
-    while not key_of(office):
-        await asyncio.sleep(0)
+    await until(lambda: key_of(office))
     (holder,) = [run for _, run in key_of(office)]
     second = await office.start(other, {"host": "pc1", "why": "y"})
     task.cancel()
@@ -279,16 +278,14 @@ async def test_a_plan_needs_no_key(office: Office) -> None:
     assert plan.finished == "succeeded"
 
 
-# --- a step that runs such a playbook -----------------------------------------------------------------------------------
+# --- a step that runs such a playbook ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("on_conflict", ["queue", "join"])
 async def test_a_step_waits_for_the_key_of_the_playbook_it_runs(office: Office, on_conflict: str) -> None:
     """It needs the result, so it never joins another run; it frees the key when that playbook is over."""
     office.write(playbook(on_conflict))
-    office.write(
-        "id: outer\nsteps:\n  - {id: sub, playbook: t, with: {host: pc1}}\n  - {id: w, wait: 1h}\n", "outer"
-    )
+    office.write("id: outer\nsteps:\n  - {id: sub, playbook: t, with: {host: pc1}}\n  - {id: w, wait: 1h}\n", "outer")
     app = office.process()
     first = await office.start(app, {"host": "pc1"})
     outer = await office.start(app, name="outer")

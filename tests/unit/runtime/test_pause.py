@@ -106,7 +106,9 @@ async def test_a_retry_that_is_due_in_a_driven_run_is_not_made_while_it_is_pause
 
     world.on_call = note
     waiting = await people.begin(
-        "id: t\nsteps:\n  - parallel:\n      - steps:\n    " + ("      " + FIND).replace("  - ", "- ") + ("          " + CUT).replace("  - ", "- ")
+        "id: t\nsteps:\n  - parallel:\n      - steps:\n    "
+        + ("      " + FIND).replace("  - ", "- ")
+        + ("          " + CUT).replace("  - ", "- ")
         + "      - {wait: 2h}\n"
     )
     assert waiting.status == "waiting"

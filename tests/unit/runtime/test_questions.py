@@ -122,9 +122,11 @@ async def test_an_answer_without_a_stored_form_is_refused_and_ends_nothing(peopl
 
 async def test_nobody_in_time_fails_the_step_as_a_timeout(people: Conversation) -> None:
     """It may be continued, as any failure that nobody decided."""
-    await people.begin(TEXT.replace("within: 1h", "within: 1h, on_error: continue").replace(
-        "outputs:", "  - {id: after, set: {k: errors.ok.kind}}\noutputs:"
-    ))
+    await people.begin(
+        TEXT.replace("within: 1h", "within: 1h, on_error: continue").replace(
+            "outputs:", "  - {id: after, set: {k: errors.ok.kind}}\noutputs:"
+        )
+    )
     outcome = await people.later(3600)
 
     assert outcome.node("after").output == {"k": "timeout"}

@@ -240,7 +240,10 @@ async def test_which_step_is_retried_is_not_forgotten_by_the_next_process(office
 
 async def test_a_retry_that_was_left_alone_goes_on_as_a_retry(office: Office) -> None:
     """A process that goes on with it carries the same results."""
-    text = TEXT.replace("  - {id: last", "  - {id: w, wait: 1h}\n  - {id: again, action: edr.get_host, with: {name: pc2}}\n  - {id: last")
+    text = TEXT.replace(
+        "  - {id: last",
+        "  - {id: w, wait: 1h}\n  - {id: again, action: edr.get_host, with: {name: pc2}}\n  - {id: last",
+    )
     app, run = await failed(office, text, ("block_indicators", Forbidden("no")))
     waiting = await retried(office, app, run)
     assert waiting.status == "waiting"

@@ -246,9 +246,9 @@ async def test_a_wait_in_one_branch_does_not_hold_up_the_other(people: Conversat
 
     people.harness.world.on_call = note
     outcome = await people.begin(
-        "id: t\nsteps:\n  - parallel:\n      - {wait: 2h}\n      - {id: look, action: edr.get_host, with: {name: pc1}}\n"
+        "id: t\nsteps:\n  - parallel:\n      - {wait: 2h}\n      - {id: a, action: edr.get_host, with: {name: pc1}}\n"
     )
 
     assert outcome.status == "waiting"
-    assert outcome.status_of("steps[0].look") is StepStatus.SUCCEEDED
+    assert outcome.status_of("steps[0].a") is StepStatus.SUCCEEDED
     assert seen == ["find_hosts"]

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from cli_desk import Desk
+import pytest
+from cli_desk import Desk, make_desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+    """A project without connectors, its commands, and the other people who work there."""
+    return make_desk(tmp_path, capsys)
 
 
 def test_an_approval_is_shown_whole_before_anything_is_sent(desk: Desk) -> None:

@@ -124,3 +124,13 @@ class Desk:
                 await app.aclose()
 
         return asyncio.run(with_app())
+
+
+def make_desk(folder: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+    """Return a project in which the tester is a lead, as mei is."""
+    (folder / "playbooks").mkdir()
+    (folder / "hikeshi.yaml").write_text(PEOPLE, encoding="utf-8")
+    made = Desk(folder, capsys)
+    for text in (ASKS, FORM, KEN_DECIDES, NAPS, LISTENS):
+        made.add_playbook(text)
+    return made
