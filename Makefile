@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench crash crash-syscalls crash-disk crash-stop clean
+.PHONY: demo test check bench crash crash-syscalls crash-disk crash-stop simulate-faults clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -20,6 +20,12 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+SEEDS ?= 300
+FROM ?= 0
+
+simulate-faults: $(READY)
+	@$(BIN)/python tests/simulate/run.py --seeds $(SEEDS) --from $(FROM) $(if $(SEED),--seed $(SEED))
 
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'

@@ -48,7 +48,7 @@ class Schedule:
 
 
 def draw_schedule(dice: Dice) -> Schedule:
-    """Return what happens in a world. Each kind of trouble is left out of many worlds, so that others are seen alone."""
+    """Return what happens in a world. Each kind of trouble is left out of many worlds, so that others are seen alone."""  # noqa: E501
     habits = Habits(slow=dice.chance(40), conflicts=dice.chance(20))
     schedule = Schedule(habits, runs=[dice.seconds(0, 600) for _ in range(dice.weighted({1: 6, 2: 2, 3: 1}))])
     schedule.without = frozenset(name for name in CONSTRUCTS if name != "vault" and dice.chance(20))

@@ -1,4 +1,5 @@
-"""One simulated world: a seed, the time, the products, the disk, the people, and one process of the engine after another."""
+"""One simulated world: a seed, the time, the products, the disk, the people, and one process of the engine after
+another."""
 
 from __future__ import annotations
 

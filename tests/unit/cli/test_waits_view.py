@@ -1,6 +1,7 @@
 """What a run waits for, as its starter and as the one who is asked read it."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -180,3 +181,22 @@ async def test_the_live_picture_has_what_is_waited_for_below_the_tree(harness: R
     assert any(line.strip() == "hikeshi approve run-1 ok" for line in picture)
     assert picture[-1] == "Ctrl-C stops looking"
     assert len(picture) <= 14
+
+
+async def test_several_runs_that_go_on_at_once_have_a_line_each(harness: RunHarness) -> None:
+    """As many as the screen has room for, and a count of the others."""
+    from rich.console import Console
+
+    outcome = await harness.run(GATED)
+    outcome.state.parked = False
+    view = LiveView(Output(as_json=False, stdout=io.StringIO(), stderr=io.StringIO()), now=lambda: NOW)
+    view._draws = True
+    for number in range(12):
+        view.watch(outcome.events[-1], replace(outcome.state, run=f"run-{number}"))
+    console = Console(file=io.StringIO(), width=70, height=8, markup=False, highlight=False)
+
+    picture = view._picture(console).plain.splitlines()
+
+    assert len(picture) <= 8
+    assert picture[0].startswith("waiting    run run-0 of gated")
+    assert "and 7 more runs" in picture
