@@ -223,8 +223,12 @@ class Hikeshi(Desk):
     async def release_due(self, hold: Hold, watchers: Sequence[Watcher] = ()) -> RunState | None:
         """Release a hold whose time is over, or return None if somebody else was quicker.
 
-        The run's ID follows from the hold, so that of several processes one alone can begin it.
+        The run's ID follows from the hold, so that of several processes one alone can begin it. Raises ProjectError
+        if its connector cannot be used here: another process may have what is missing.
         """
+        wrong = self.wrong_settings({hold.connector}, secrets=True)
+        if wrong:
+            raise ProjectError(wrong)
         playbook, problems = load_playbook(_RELEASE, "release-expired")
         assert playbook is not None, problems
         program = Program(playbook.id, {playbook.id: playbook})

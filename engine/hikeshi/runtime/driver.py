@@ -277,7 +277,7 @@ class Driver:
                     await self._journal.append(self.state.run, expected, batch.records)
                 return
             except (JournalUnavailable, JournalLocked) as exc:
-                if isinstance(exc, LeaseOver) or self._clock.now() - begun >= timedelta(seconds=self._patience_s):
+                if isinstance(exc, LeaseOver) or (self._clock.now() - begun).total_seconds() >= self._patience_s:
                     raise
                 if self._trouble is not None:
                     self._trouble(f"run {self.state.run} waits, and starts nothing: {exc}")

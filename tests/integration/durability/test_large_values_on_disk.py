@@ -30,7 +30,7 @@ steps:
 outputs: {{first: "{{{{ steps.log.text[:3] }}}}", ns: "{{{{ vars.ns }}}}"}}
 """
 LOOP = Path(__file__).parent / "loop_memory.py"
-ITEMS = 20_000
+ITEMS = 10_000
 # Half of what 100,000 items may take (500 MiB) is for each item; a process takes about 60 MiB before the first one.
 PER_ITEM_MIB = 440 / 100_000
 PROCESS_MIB = 60
