@@ -14,7 +14,7 @@ from picture import differences, picture
 from process import PERSONS
 from products import Request
 
-from hikeshi.core import Program, RunState, fold
+from hikeshi.core import Program, RunState, TakeKey, fold
 from hikeshi.journal import Record
 from hikeshi.playbook.parse import load_playbook
 from hikeshi.project.people import may_decide
@@ -160,6 +160,8 @@ class Checks:
             world.people.meddle(record.run)
             if self._dice.chance(50):
                 world.people.signal("ping")
+        elif record.kind == "PauseRequested":
+            world.people.resume(record.run)
         elif record.kind == "WaitStarted" and record.data["signal"] is not None:
             world.people.signal(record.data["signal"])
         elif record.kind in ("VoteCast", "FormAnswered"):
@@ -237,7 +239,7 @@ class Checks:
 
     def restarted(self) -> None:
         """Begin to be patient anew: while no process was there, nothing could happen."""
-        self._quiet_since_s = self._world.clock.real_s
+        self._quiet_since_s = self._world.clock.awake_s
 
     def patience(self, steps: int) -> None:
         """Judge a world in which nothing has happened for long: each run waits for something that lies ahead."""
@@ -246,9 +248,9 @@ class Checks:
             text = f"a process still goes on after {steps} steps, at {clock.real_s:.0f} s, and gets nowhere"
             self._world.break_("never-stuck", text)
         if clock.happenings != self._happenings:
-            self._happenings, self._quiet_since_s = clock.happenings, clock.real_s
-        elif clock.real_s - self._quiet_since_s > _PATIENCE_S and clock.next_at() is None:
-            self._quiet_since_s = clock.real_s
+            self._happenings, self._quiet_since_s = clock.happenings, clock.awake_s
+        elif clock.awake_s - self._quiet_since_s > _PATIENCE_S and clock.next_at() is None:
+            self._quiet_since_s = clock.awake_s
             for run, facts in self._world.ledger.runs.items():
                 if not facts.finished:
                     self._waits_for_something(self.fold(run))
@@ -268,6 +270,8 @@ class Checks:
         """Judge a run that people have left alone, and that nothing has happened to."""
         latest = self._world.clock.now() - timedelta(seconds=_PATIENCE_S)
         times = [due_at for command in state.owed.values() if (due_at := getattr(command, "due_at", None)) is not None]
+        if any(isinstance(command, TakeKey) for command in state.owed.values()):
+            return  # it waits for another run, which is judged itself
         if not any(due_at > latest for due_at in times):
             owed = ", ".join(f"{type(command).__name__} {path}" for path, command in state.owed.items())
             todo = ", ".join(f"{todo} {path}" for todo, path in state.todo)

@@ -95,9 +95,11 @@ class People:
         if self._dice.chance(self._world.schedule.pause_percent):
             pauses_s = self._dice.seconds(0, 1000)
             self._world.clock.after(pauses_s, partial(self._deliver_once, Letter("pause", run=run)))
-            resume = Letter("resume", run=run)
-            needed = partial(self._is_paused, run)
-            self._world.clock.after(pauses_s + self._dice.seconds(1, 9000), partial(self._deliver, resume, needed))
+
+    def resume(self, run: str) -> None:
+        """Let a paused run go on, after a while."""
+        needed = partial(self._is_paused, run)
+        self._world.clock.after(self._dice.seconds(1, 9000), lambda: self._deliver(Letter("resume", run=run), needed))
 
     def _is_paused(self, run: str) -> bool:
         facts = self._world.ledger.runs[run]

@@ -67,23 +67,34 @@ class Hikeshi(Desk):
         if state.finished is not None:
             raise MessageNotWanted(f"run {run} is over: {state.finished}")
         message = await self.journal.post(run, kind, data, sender=actor, at=self.clock.now())
-        try:
-            state = await self.go_on(run, watchers)
-        except RunIsDriven:
-            await self._taken(run, message)
-            state = self.fold(run)
-        except ProjectError as exc:
-            await self._taken(run, message, "; ".join(exc.problems))
-            state = self.fold(run)
+        state = await self._when_taken(run, message, watchers)
         refused = self._refusal_of(message)
         if refused is not None:
             raise MessageNotWanted(refused)
+        if state.finished is not None and not self._is_taken(message):  # it ended before it looked
+            raise MessageNotWanted(f"run {run} is over: {state.finished}")
         return state
 
-    async def _taken(self, run: str, message: int, why_not_here: str | None = None) -> None:
-        """Return when whoever drives the run has taken a message. Raises MessageNotTaken."""
+    async def _when_taken(self, run: str, message: int, watchers: Sequence[Watcher]) -> RunState:
+        """Return the state of a run when it has taken a message: here, or where it is driven."""
+        while True:
+            try:
+                return await self.go_on(run, watchers)
+            except RunIsDriven:
+                if await self._taken(run, message):
+                    return self.fold(run)
+            except ProjectError as exc:
+                await self._taken(run, message, "; ".join(exc.problems))
+                return self.fold(run)
+
+    async def _taken(self, run: str, message: int, why_not_here: str | None = None) -> bool:
+        """Say whether whoever drives the run took a message, or left the run without. Raises MessageNotTaken."""
         begun = self.clock.now()
-        while not self.journal.query("SELECT 1 FROM answered WHERE message = ?", (message,)):
+        while not self._is_taken(message):
+            if self._is_over(run):
+                return True
+            if why_not_here is None and self._is_left(run, {}):
+                return False
             if (self.clock.now() - begun).total_seconds() > _ANSWER_WITHIN_S:
                 who = f"run {run} is driven by a process that has not answered for {_ANSWER_WITHIN_S:g} s"
                 if why_not_here is not None:
@@ -92,6 +103,13 @@ class Hikeshi(Desk):
                     f"{who}; the message is stored and counts from now. See 'hikeshi watch' for what becomes of it"
                 )
             await asyncio.sleep(0.05)
+        return True
+
+    def _is_taken(self, message: int) -> bool:
+        return bool(self.journal.query("SELECT 1 FROM answered WHERE message = ?", (message,)))
+
+    def _is_over(self, run: str) -> bool:
+        return bool(self.journal.query("SELECT 1 FROM runs WHERE run = ? AND finished_at IS NOT NULL", (run,)))
 
     def _refusal_of(self, message: int) -> str | None:
         rows = self.journal.query("SELECT refused FROM answered WHERE message = ?", (message,))

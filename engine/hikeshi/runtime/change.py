@@ -216,7 +216,7 @@ class ChangeCall:
         events: list[Event] = []
         for fate in self.fates:
             if fate.outcome == "already":
-                other = self.ledger.active_on(self.spec.name, fate.target.identity)
+                other = self.ledger.active_on(self.spec.name, self.connector.name, fate.target.identity)
                 if other is not None and other.hold != self._hold_id(fate):
                     fate.shares = True
                     events.append(self._hold(fate, other.prior))

@@ -111,8 +111,9 @@ def _closes_others(tx: sqlite3.Connection, data: Mapping[str, Any], at: str) -> 
     """Close the holds that this change undid; undoing what is held is no hold of its own."""
     closed = tx.execute(
         "UPDATE holds SET status = 'released', closed_at = ? WHERE target = ? AND status = 'active'"
+        " AND connector = (SELECT connector FROM holds WHERE hold = ?)"
         " AND json_extract(undo, '$.action') = (SELECT action FROM holds WHERE hold = ?)",
-        (at, data["target"], data["hold"]),
+        (at, data["target"], data["hold"], data["hold"]),
     )
     return closed.rowcount > 0
 

@@ -47,16 +47,17 @@ class Ledger:
         """Return what is contained now, or may be, oldest first."""
         return list(self._select("status IN ('opening', 'active', 'unknown') ORDER BY opened_at, hold", ()))
 
-    def active_on(self, action: str, target: str) -> Hold | None:
-        """Return the oldest active hold that this action has on a target."""
-        where = "target = ? AND action = ? AND status = 'active' ORDER BY opened_at, hold LIMIT 1"
-        return next(self._select(where, (target, action)), None)
+    def active_on(self, action: str, connector: str, target: str) -> Hold | None:
+        """Return the oldest active hold that this action has on a target of a connector instance."""
+        where = "target = ? AND connector = ? AND action = ? AND status = 'active' ORDER BY opened_at, hold LIMIT 1"
+        return next(self._select(where, (target, connector, action)), None)
 
     def keeper_besides(self, hold: str) -> str | None:
         """Return another active hold of the same action on the same target, which goes on when this one ends."""
         rows = self._journal.query(
             "SELECT other.hold FROM holds own JOIN holds other ON other.target = own.target"
-            " AND other.action = own.action AND other.hold <> own.hold AND other.status = 'active'"
+            " AND other.connector = own.connector AND other.action = own.action AND other.hold <> own.hold"
+            " AND other.status = 'active'"
             " WHERE own.hold = ? ORDER BY other.opened_at, other.hold LIMIT 1",
             (hold,),
         )

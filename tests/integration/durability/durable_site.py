@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,15 +50,17 @@ class Site:
         """Write a playbook of the project."""
         (self.folder / "playbooks" / f"{name}.yaml").write_text(text, encoding="utf-8")
 
-    def start(self, *arguments: str, ahead_s: float = 0.0, park_after_s: float = 0.0) -> subprocess.Popen[str]:
-        """Start a process."""
+    def start(
+        self, *arguments: str, ahead_s: float = 0.0, park_after_s: float = 0.0, before: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
+        """Start a process; `before` is a command that starts it with other rights."""
         environment = {
             **os.environ,
             "PYTHONPATH": ":".join(path for path in sys.path if path),
             "AHEAD_S": str(ahead_s),
             "PARK_AFTER_S": str(park_after_s),
         }
-        command = [sys.executable, str(PROCESS), str(self.folder), *arguments]
+        command = [*before, sys.executable, str(PROCESS), str(self.folder), *arguments]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
         self.processes.append(process)

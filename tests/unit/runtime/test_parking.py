@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parent))  # tests are no package
 
 from office import Office, until
 
-from hikeshi.app import RunIsDriven
+from hikeshi.app import MessageNotWanted, RunIsDriven
 from hikeshi.connector import Applied, Unavailable
 from hikeshi.testing.fake_clock import START
 from hikeshi.testing.fake_connector import Call, Fault
@@ -162,6 +162,40 @@ async def test_a_message_that_comes_while_a_run_is_being_left_is_not_lost(office
         await task
         await office.work(app)
         assert office.journal.messages(unfinished[0]["run"]) == []
+
+
+async def test_somebody_who_tells_a_run_that_is_just_being_left_is_heard(office: Office) -> None:
+    """Another process drives it when they look, and nobody does a moment later."""
+    office.write(playbook("wait: 2h"))
+    for tick in range(10, 34, 2):
+        driver, face = office.process(), office.process()
+        task = asyncio.create_task(office.start(driver))
+        for _ in range(tick):
+            await asyncio.sleep(0)
+        (unfinished,) = office.journal.query("SELECT run FROM runs WHERE finished_at IS NULL")
+        state = await asyncio.wait_for(face.tell(unfinished["run"], "cancel", {}, actor="mei"), 10)
+        assert state.finished == "cancelled"
+        await task
+
+
+async def test_somebody_who_tells_a_run_that_ends_at_that_moment_is_told_so(office: Office) -> None:
+    """It took nothing any more; or it did, and was cancelled."""
+    office.write("id: t\nsteps:\n  - {id: w, wait: 100ms}\n")
+    for tick in range(4, 24, 2):
+        driver, face = office.process(), office.process()
+        task = asyncio.create_task(office.start(driver))
+        for _ in range(tick):
+            await asyncio.sleep(0)
+        unfinished = office.journal.query("SELECT run FROM runs WHERE finished_at IS NULL")
+        if not unfinished:
+            break
+        try:
+            state = await asyncio.wait_for(face.tell(unfinished[0]["run"], "cancel", {}, actor="mei"), 10)
+        except MessageNotWanted as exc:
+            assert "is over: succeeded" in str(exc)  # noqa: PT017 - either of the two is right
+        else:
+            assert state.finished == "cancelled"
+        await task
 
 
 async def test_a_signal_that_comes_while_a_run_is_being_left_is_not_lost(office: Office) -> None:
