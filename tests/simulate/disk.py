@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +92,7 @@ class ProcessJournal:
 
     async def _take_time(self) -> None:
         if self._disk.slow_percent and self._disk.dice.chance(self._disk.slow_percent):
-            await asyncio.sleep(self._disk.dice.seconds(0, 4))
+            await self._process.world.clock.until_outside(self._disk.dice.seconds(0, 4))
 
     def _check_alive(self) -> None:
         if not self._process.alive:

@@ -179,6 +179,7 @@ class Process:
         if letter.kind == "start":
             self.starting.add(letter.tag)
         self._letters.append(letter)
+        self.world.clock.happenings += 1
         self.wake()
 
     def wake(self) -> None:

@@ -303,7 +303,7 @@ class Outside:
         """Take time; whoever called may break off only at the end of its own patience."""
         began_s = self.clock.real_s
         try:
-            await asyncio.sleep(seconds)
+            await self.clock.until_outside(seconds)
         except asyncio.CancelledError:
             self.observer.broke_off(where, self.clock.real_s - began_s)
             raise

@@ -84,7 +84,7 @@ class VirtualClock:
 
     `real_s` is what truly passed since the world began. A process sees less: `now()` may be wrong by `wall_error_s`,
     `boot_s()` counts from the last start of the machine, and the timers of event loops stand still while it sleeps.
-    `happenings` counts what changes the world; who changes it adds to it, so that others need not look in vain.
+    `happenings` counts what others look out for; who lets it happen adds to it, so that nobody need look in vain.
     """
 
     def __init__(self, start: datetime = START) -> None:
@@ -149,6 +149,12 @@ class VirtualClock:
         """Let something happen in the world after this time."""
         self.at(self.real_s + seconds, happens)
 
+    async def until_outside(self, seconds: float) -> None:
+        """Wait for something outside that takes this long, whatever becomes of the timers of this process."""
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.after(seconds, lambda: _end(over))
+        await over
+
     def next_at(self) -> float | None:
         """Return when the next thing happens in the world, or None if nothing is going to."""
         return self._agenda[0][0] if self._agenda else None
@@ -158,7 +164,6 @@ class VirtualClock:
         while self._agenda and self._agenda[0][0] <= real_s:
             at_s, _, happens = heapq.heappop(self._agenda)
             self.real_s = max(self.real_s, at_s)
-            self.happenings += 1
             happens()
         self.real_s = max(self.real_s, real_s)
 

@@ -28,7 +28,7 @@ else:
     _Base = asyncio.AbstractEventLoop
 
 T = TypeVar("T")
-_PROMPT_LOOKS = 12
+_PROMPT_LOOKS = 3
 _MOST_DOUBLED = 9  # times; a look is never later than that many doublings of a second
 _DUE_S = 1e-6  # sums of floating-point times differ by less than this
 

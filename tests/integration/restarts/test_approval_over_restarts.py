@@ -98,7 +98,8 @@ def test_time_over_escalates_and_then_rejects(site: Site, asked: dict[str, Any])
 LATE = """
 id: late
 steps:
-  - parallel:
+  - id: both
+    parallel:
       - {id: ok, approve: "Isolate?", by: [role:lead], within: 15m}
       - {wait: 8h}
 """
@@ -107,7 +108,7 @@ steps:
 def test_votes_that_come_too_late_are_refused_with_a_reason(site: Site) -> None:
     """Both are told why, both are on record, and the approval is not given."""
     site.write("late", LATE)
-    assert site.call("run", "late", "{}", "QuestionAsked:parallel[0].ok") is None
+    assert site.call("run", "late", "{}", "QuestionAsked:both.ok") is None
     asked = question(site)
     run, path = asked["run"], asked["path"]
     site.move_clock(60 * 60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -75,44 +76,52 @@ async def test_time_alone_brings_a_paused_run_nowhere(people: Conversation) -> N
     assert people.sent() == []
 
 
-@pytest.mark.parametrize("park_after_s", [None, 1])
-async def test_no_further_attempt_is_made(people: Conversation, park_after_s: float | None) -> None:
+SLOW_RETRY = CUT.replace("reason: r}", "reason: r}, retry: {attempts: 3, wait: 10m}")
+GONE = Fault("dropped", Unavailable("down", applied=Applied.MAYBE))
+
+
+async def test_no_further_attempt_is_made(people: Conversation) -> None:
     """Its time comes while the run is paused; it is made once the run is resumed."""
-    world = people.harness.world
-    people.harness.park_after_s = park_after_s
-    world.script("isolate_host", Fault("dropped", Unavailable("down", applied=Applied.MAYBE)))
-    await paused_while(people, "isolate_host", HEAD + CUT + AFTER)
+    people.harness.world.script("isolate_host", GONE)
+    await people.begin(HEAD + SLOW_RETRY + AFTER)
+    await people.send("mei", "pause")
+    await people.later(3600)
     await people.later(3600)
     assert people.sent() == ["isolate_host pc1"]
 
     outcome = await people.send("mei", "resume")
-    outcome = await people.later(3600) if outcome.state.finished is None else outcome
     assert people.sent() == ["isolate_host pc1", "isolate_host pc1", "post after"]
     assert outcome.status == "succeeded"
 
 
-async def test_a_retry_that_is_due_in_a_driven_run_is_not_made_while_it_is_paused(people: Conversation) -> None:
-    """Another branch keeps the run going, so nobody resumes or restarts anything in between."""
+async def test_a_failure_while_the_run_is_paused_is_followed_by_nothing_until_it_is_resumed(
+    people: Conversation,
+) -> None:
+    """It was under way at the pause, so it came to its end; whether it is tried again is decided later."""
+    people.harness.world.script("isolate_host", GONE)
+    await paused_while(people, "isolate_host", HEAD + SLOW_RETRY + AFTER)
+    await people.later(3600)
+    assert people.sent() == ["isolate_host pc1"]
+
+    await people.send("mei", "resume")
+    outcome = await people.later(3600)
+    assert people.sent() == ["isolate_host pc1", "isolate_host pc1", "post after"]
+    assert outcome.status == "succeeded"
+
+
+async def test_an_attempt_that_is_due_in_a_driven_run_is_not_made_while_it_is_paused(people: Conversation) -> None:
+    """Another branch keeps the run going, so nobody restarts anything in between."""
     people.harness.park_after_s = None
     world = people.harness.world
-    world.script("isolate_host", Fault("dropped", Unavailable("down", applied=Applied.MAYBE)))
-    seen: list[int] = []
-
-    async def note(call: Call) -> None:
-        if call.verb == "isolate_host" and len(world.called("isolate_host")) == 1:
-            await people.harness.tell("pause", {}, sender="mei")
-        if call.verb == "list_alerts":
-            seen.append(len(world.sent("isolate_host")))
-
-    world.on_call = note
-    waiting = await people.begin(
-        "id: t\nsteps:\n  - parallel:\n      - steps:\n    "
-        + ("      " + FIND).replace("  - ", "- ")
-        + ("          " + CUT).replace("  - ", "- ")
-        + "      - {wait: 2h}\n"
-    )
+    world.script("isolate_host", GONE)
+    people.harness.world.on_call = at_call(people, "list_alerts", "pause")
+    text = "id: t\nsteps:\n  - parallel:\n      - steps:\n"
+    text += "".join(f"          {line}\n" for line in (FIND + SLOW_RETRY).replace("  - ", "- ").splitlines())
+    text += "      - steps: [{wait: 1m}, {action: edr.list_alerts}]\n      - {wait: 5h}\n"
+    waiting = await people.begin(text)
     assert waiting.status == "waiting"
     assert len(world.sent("isolate_host")) == 1
+    assert waiting.records[-1].at - waiting.records[0].at > timedelta(hours=4)
 
     outcome = await people.send("mei", "resume")
     assert len(world.sent("isolate_host")) == 2
@@ -122,13 +131,14 @@ async def test_a_retry_that_is_due_in_a_driven_run_is_not_made_while_it_is_pause
 async def test_no_further_look_of_a_wait_is_made(people: Conversation) -> None:
     """Reads are things that start, too."""
     wait = "wait: {action: edr.find_hosts, with: {name: new}, until: 'result | length > 0', every: 1m, at_most: 10m}"
-    await paused_while(people, "find_hosts", f"id: t\nsteps:\n  - {{id: w, {wait}}}\n")
+    await people.begin(f"id: t\nsteps:\n  - {{id: w, {wait}}}\n")
+    await people.send("mei", "pause")
+    await people.later(60)
     await people.later(60)
     assert len(people.harness.world.called("find_hosts")) == 1
 
     people.harness.world.add_host("new")
-    await people.send("mei", "resume")
-    outcome = await people.later(60)
+    outcome = await people.send("mei", "resume")
     assert outcome.status_of("w") is StepStatus.SUCCEEDED
 
 
