@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from hikeshi.connector.registry import Registry
 from hikeshi.project import load_config
 from hikeshi.runtime.worker import Worker
 from hikeshi.testing.fake_connector import FakeWorld, fake_connector
+from hikeshi.testing.memory import peak_mib
 
 PROJECT = """
 connectors: {fake: {product: fake}}
@@ -65,12 +65,12 @@ async def begin(folder: Path, runs: int) -> None:
 
 async def answer(folder: Path, runs: int, started: float) -> dict[str, float]:
     """Be the new process: return what it took."""
-    world_before_mib = memory_mib()
+    world_before_mib = peak_mib()
     app = opened(folder, runs)
-    world_mib = memory_mib() - world_before_mib  # the product's, not the engine's
+    world_mib = peak_mib() - world_before_mib  # the product's, not the engine's
     due, questions = app.due(), app.questions()
     ready_s = time.time() - started
-    waiting_mib = memory_mib() - world_mib
+    waiting_mib = peak_mib() - world_mib
     assert not due.runs
     assert len(questions) == runs
     began = time.perf_counter()
@@ -94,13 +94,8 @@ async def answer(folder: Path, runs: int, started: float) -> dict[str, float]:
         "memory_mib": waiting_mib,
         "answer_one_s": one_s,
         "answer_all_s": all_s,
-        "memory_at_the_end_mib": memory_mib() - world_mib,
+        "memory_at_the_end_mib": peak_mib() - world_mib,
     }
-
-
-def memory_mib() -> float:
-    """Return the most memory that this process has had, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main(runs: int) -> int:

@@ -15,7 +15,7 @@ from process import PERSONS
 from products import Request
 
 from hikeshi.core import Program, RunState, TakeKey, fold
-from hikeshi.journal import Record
+from hikeshi.journal import Record, decode_record
 from hikeshi.playbook.parse import load_playbook
 from hikeshi.project.people import may_decide
 
@@ -28,6 +28,7 @@ __all__ = ["PROMISES", "Checks"]
 _LONGEST_S = 60 * 86_400.0
 _MOST_STEPS = 100_000
 _PATIENCE_S = 2 * 3600.0
+_AFTERWARDS = ("StepResolved", "HoldReleased", "MessageRefused")
 _NORMAL = {
     "edr.isolate_host": ("host", "normal"),
     "identity.disable_user": ("account", True),
@@ -45,6 +46,7 @@ PROMISES = {
     "memory-is-what-is-stored": "the state in memory is what a restart would fold from the journal",
     "siblings-go-on": "nothing under way is cancelled because something else failed",
     "never-stuck": "a run ends, or waits for a person, or for a time that lies ahead",
+    "over-is-over": "nothing is done any more in a run that is over, but to find out what became of a change",
     "finished-owes-nothing": "a run that is over owes nothing and waits for nothing",
     "holds-settle": "a run that is over leaves no hold half open",
     "statuses-follow-the-language": "every step has the status that the language gives it",
@@ -71,6 +73,8 @@ class Checks:
         self.compared = 0
         self._failed: dict[tuple[str, str], str] = {}
         self._happenings = -1
+        # What waits by the clock on the wall may wait longer when that is set back.
+        self._patience_s = _PATIENCE_S + sum(max(0.0, -by_s) for _, by_s in world.schedule.jumps)
         self._programs: dict[str, Program] = {}
         self._quiet_since_s = 0.0
 
@@ -136,6 +140,7 @@ class Checks:
             world.break_("dead-do-nothing", f"{process.name} stored something after its death")
         world.clock.happenings += 1
         for encoded in records:
+            self._is_allowed(encoded)
             record = world.ledger.note(encoded)
             world.trace(f"{record.run} {record.seq} {record.kind} {record.path}{_detail(record.kind, record.data)}")
             if record.kind == "TargetSettled":
@@ -144,6 +149,13 @@ class Checks:
         state = process.states.get(record.run)
         if state is not None and state.seq == record.seq and (state.finished is not None or self._dice.chance(4)):
             self.compare(state)
+
+    def _is_allowed(self, encoded: bytes | Record) -> None:
+        """Judge a record against how its run stands before it."""
+        record = decode_record(encoded)
+        facts = self._world.ledger.runs.get(record.run)
+        if facts is not None and facts.finished and record.kind not in _AFTERWARDS:
+            self._world.break_("over-is-over", f"{record.kind} {record.path} in {record.run}, which {facts.finished}")
 
     def _notice(self, record: Record) -> None:
         """Let those know who have to do something now."""
@@ -200,15 +212,20 @@ class Checks:
         return shown == change.goal or (shown is None and change.goal in (False, "normal"))
 
     def is_done(self, intent: Intent, *, by_hand: bool) -> bool:
-        """Say for a person whether a change happened; `by_hand` brings about first what is missing of it."""
+        """Say for a person whether a change happened; `by_hand` brings about first what is missing of it.
+
+        People look at the targets of unknown outcome; the others are known.
+        """
         request = self.requests.get(intent.key)
         if request is None or request.change is None:
             return False
+        settled = {_name_in(request, target) for target, outcome in intent.outcome.items() if outcome != "unknown"}
+        names = [name for name in request.targets if name not in settled]
         if by_hand:
-            for name in request.targets:
+            for name in names:
                 if "bad" not in name and not self._shows_goal(request, name):
                     self._world.outside.put_right(request, name)
-        return all(self._shows_goal(request, name) for name in request.targets)
+        return all(self._shows_goal(request, name) for name in names)
 
     def compare(self, state: RunState) -> None:
         """Compare a state in memory with what is stored, at a moment at which both should be the same."""
@@ -239,6 +256,12 @@ class Checks:
         """Begin to be patient anew: while no process was there, nothing could happen."""
         self._quiet_since_s = self._world.clock.awake_s
 
+    def conflict(self, run: str, text: str) -> None:
+        """Judge that two wanted to append at one place, as people may who find out about a run that is over."""
+        facts = self._world.ledger.runs.get(run)
+        if facts is None or not facts.finished:
+            self._world.break_("one-owner", text)
+
     def patience(self, steps: int) -> None:
         """Judge a world in which nothing has happened for long: each run waits for something that lies ahead."""
         clock = self._world.clock
@@ -247,7 +270,7 @@ class Checks:
             self._world.break_("never-stuck", text)
         if clock.happenings != self._happenings:
             self._happenings, self._quiet_since_s = clock.happenings, clock.awake_s
-        elif clock.awake_s - self._quiet_since_s > _PATIENCE_S and clock.next_at() is None:
+        elif clock.awake_s - self._quiet_since_s > self._patience_s and clock.next_at() is None:
             self._quiet_since_s = clock.awake_s
             for run, facts in self._world.ledger.runs.items():
                 if not facts.finished:
@@ -255,7 +278,7 @@ class Checks:
             self._holds_wait_for_something()
 
     def _holds_wait_for_something(self) -> None:
-        latest = (self._world.clock.now() - timedelta(seconds=_PATIENCE_S)).isoformat()
+        latest = (self._world.clock.now() - timedelta(seconds=self._patience_s)).isoformat()
         query = (
             "SELECT * FROM holds WHERE status = 'active' AND expires_at < ? AND COALESCE(retry_at, '') < ?"
             " ORDER BY opened_at, hold"
@@ -266,7 +289,7 @@ class Checks:
 
     def _waits_for_something(self, state: RunState) -> None:
         """Judge a run that people have left alone, and that nothing has happened to."""
-        latest = self._world.clock.now() - timedelta(seconds=_PATIENCE_S)
+        latest = self._world.clock.now() - timedelta(seconds=self._patience_s)
         times = [due_at for command in state.owed.values() if (due_at := getattr(command, "due_at", None)) is not None]
         if any(isinstance(command, TakeKey) for command in state.owed.values()):
             return  # it waits for another run, which is judged itself

@@ -27,7 +27,7 @@ class Disk:
     slow_percent: float = 0.0
     full: bool = False
     stored: Callable[[Process, Sequence[bytes | Record]], None] = lambda process, records: None
-    conflict: Callable[[str], None] = lambda text: None
+    conflict: Callable[[str, str], None] = lambda run, text: None
     journal: MemoryJournal = field(default_factory=lambda: MemoryJournal(standard_projections()))
     refused: int = 0
 
@@ -55,7 +55,7 @@ class ProcessJournal:
             await self._disk.journal.append(run, expected_seq, records, **more)
         except SequenceConflict as exc:
             if expected_seq > 1:  # a run's first record may be tried by several, and one alone succeeds
-                self._disk.conflict(str(exc))
+                self._disk.conflict(run, str(exc))
             raise
         self._disk.stored(self._process, records)
         await self._process.may_die("after an append")

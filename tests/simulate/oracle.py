@@ -233,8 +233,7 @@ class Oracle:
             if not all(self._given.get(approval, False) for approval in around.approvals):
                 return self._fails(path, step, rejected=True)
         if step.kind == "release":
-            self._open.append(f"{path}[")
-            return self._answer(path, step, (), "", free=True)
+            return self._release(path, step)
         text = _item_text(around.items) + frame.tag
         if not step.instances:
             return self._answer(path, step, step.names, text)
@@ -242,13 +241,20 @@ class Oracle:
         ends = [self._answer(f"{path}[{instance}]", step, names, text) for instance, names in asked.items()]
         return self._tell(path, _together(ends))
 
-    def _answer(self, path: str, step: WrittenStep, names: tuple[str, ...], text: str, *, free: bool = False) -> _End:
+    def _release(self, path: str, step: WrittenStep) -> _End:
+        """Return how a release ended: what it releases is for the ledger to say, so it may fail or not."""
+        self._open.append(f"{path}[")
+        if self.seen.get(path) == "succeeded":
+            return self._tell(path, _End("succeeded"))
+        parts = [kind for part, kind in self.errors.items() if part.startswith(f"{path}[")]
+        return self._fails(path, step, rejected="rejected" in parts)
+
+    def _answer(self, path: str, step: WrittenStep, names: tuple[str, ...], text: str) -> _End:
         """Return how one call ended: as it had to, or as it did where products had trouble."""
         works = not any("bad" in name + text for name in names)
-        asked_again = bool(self.covered.get(path)) and self.errors.get(path) == "rejected"
-        if asked_again:
-            return self._fails(path, step, rejected=True)
-        if self.calls_work and not free:
+        if self.covered.get(path) and self.errors.get(path) == "rejected":
+            return self._fails(path, step, rejected=True)  # a target that was not shown was asked for again
+        if self.calls_work:
             return self._tell(path, _End("succeeded")) if works else self._fails(path, step)
         if self.seen.get(path) == "succeeded" and works:
             return self._tell(path, _End("succeeded"))

@@ -63,7 +63,7 @@ class World:
         self.people = People(self, self.dice.fork("people"))
         self.outside = Outside(self.clock, self.dice.fork("products"), self.schedule.habits, self)
         self.disk = Disk(self.dice.fork("disk"), self.schedule.slow_disk_percent)
-        self.disk.stored, self.disk.conflict = self.check.stored, lambda text: self.break_("one-owner", text)
+        self.disk.stored, self.disk.conflict = self.check.stored, self.check.conflict
         self.playbooks = self._load()
         self.program = Program("main", self.playbooks)
         self.process: Process | None = None

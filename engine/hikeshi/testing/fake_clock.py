@@ -91,6 +91,8 @@ class VirtualClock:
         self.real_s = 0.0
         self.wall_error_s = 0.0
         self.slept_s = 0.0
+        self._asleep_since_s: float | None = None
+        self._asleep_until_s = 0.0
         self._start = start
         self._booted_at_s = 0.0
         self.happenings = 0
@@ -139,7 +141,7 @@ class VirtualClock:
     @property
     def awake_s(self) -> float:
         """Return the seconds that the timers of event loops have counted."""
-        return self.real_s - self.slept_s
+        return (self.real_s if self._asleep_since_s is None else self._asleep_since_s) - self.slept_s
 
     def at(self, real_s: float, happens: Callable[[], None]) -> None:
         """Let something happen in the world at this time, whether a process lives then or not."""
@@ -174,8 +176,14 @@ class VirtualClock:
 
     def suspend(self, seconds: float) -> None:
         """Let the machine sleep: time passes for the world, and not for the timers of event loops."""
-        self.slept_s += seconds
-        self.pass_until(self.real_s + seconds)
+        if self._asleep_since_s is not None:
+            self._asleep_until_s = max(self._asleep_until_s, self.real_s + seconds)
+            return  # it sleeps already, and now for longer
+        self._asleep_since_s, self._asleep_until_s = self.real_s, self.real_s + seconds
+        while self.real_s < self._asleep_until_s:
+            self.pass_until(self._asleep_until_s)
+        self.slept_s += self.real_s - self._asleep_since_s
+        self._asleep_since_s = None
         self._disturb()
 
     def reboot(self) -> None:

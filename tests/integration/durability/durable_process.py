@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +27,7 @@ from hikeshi.app import Hikeshi
 from hikeshi.project import load_config
 from hikeshi.runtime.clock import SystemClock
 from hikeshi.runtime.worker import Worker
+from hikeshi.testing.memory import peak_mib
 
 __all__ = ["ShiftedClock", "opened"]
 
@@ -84,7 +84,7 @@ async def main(folder: str, verb: str, *arguments: str) -> None:
     verbs = {"start": _start, "work": _work, "crowd": _crowd}
     try:
         told = await (_work(app, stay=True) if verb == "stay" else verbs[verb](app, *arguments))
-        most_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        most_mib = peak_mib()
         print(json.dumps({**told, "most_mib": most_mib}), flush=True)
     finally:
         await app.aclose()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parent))  # tests are no package
 
 from durable_process import opened
+
+from hikeshi.testing.memory import peak_mib
 
 PLAYBOOK = """
 id: t
@@ -29,11 +30,6 @@ outputs: {n: "{{ steps.sweep | length }}", last: "{{ (steps.sweep | last).output
 MEMORY_GOAL_MIB = 500
 
 
-def most_mib() -> float:
-    """Return the most memory that this process has had, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 async def measure(folder: Path, items: int) -> dict[str, float]:
     """Run the loop and return what it took."""
     (folder / "playbooks").mkdir()
@@ -41,10 +37,10 @@ async def measure(folder: Path, items: int) -> dict[str, float]:
     settings = "connectors: {fleet: {product: fleet, base_url: 'http://127.0.0.1:1'}}\n"
     (folder / "hikeshi.yaml").write_text(settings, encoding="utf-8")
     app = opened(folder)
-    before_mib, began = most_mib(), time.monotonic()
+    before_mib, began = peak_mib(), time.monotonic()
     state = await app.start_run("t", {"items": items}, actor="ana", mode="live")
     assert state.outputs == {"n": items, "last": f"h{items - 1}"}
-    figures = {"before_mib": before_mib, "most_mib": most_mib(), "took_s": time.monotonic() - began}
+    figures = {"before_mib": before_mib, "most_mib": peak_mib(), "took_s": time.monotonic() - began}
     await app.aclose()
     return {**figures, "journal_mib": app.journal_path.stat().st_size / 2**20}
 
