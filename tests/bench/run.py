@@ -199,6 +199,7 @@ def main() -> None:
     began = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hikeshi-bench-")))
+        os.sync()  # what was installed a moment ago may still be on its way to the disk
         server = Server()
         stack.callback(server.close)
         bench = Bench(sizes, server, folder)

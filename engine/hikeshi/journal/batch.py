@@ -57,13 +57,9 @@ class BatchWriter:
             if not self._begin(may_wait=may_wait):
                 return None
             self._is_prepared = False
-            outcomes = [self._attempt(work) for work in works]
-            self._file.check_in_place(self._opened)
-            began = time.perf_counter()
-            self._connection.execute("COMMIT")
-            self.commit_s = time.perf_counter() - began
-            self._file.check_in_place(self._opened)  # nobody is told "durable" of a file that went in between
-            self._log_bytes += _COMMIT_BYTES
+            outcomes = [self._attempt(work, alone=len(works) == 1) for work in works]
+            if self._connection.in_transaction:
+                self._commit()
         except BaseException as exc:
             self._roll_back()
             if not isinstance(exc, Exception):
@@ -119,8 +115,16 @@ class BatchWriter:
             return False
         return True
 
-    def _attempt(self, work: Work) -> Outcome:
-        return self._enter(work) if isinstance(work, Entry) else self._append(work)
+    def _commit(self) -> None:
+        self._file.check_in_place(self._opened)
+        began = time.perf_counter()
+        self._connection.execute("COMMIT")
+        self.commit_s = time.perf_counter() - began
+        self._file.check_in_place(self._opened)  # nobody is told "durable" of a file that went in between
+        self._log_bytes += _COMMIT_BYTES
+
+    def _attempt(self, work: Work, *, alone: bool) -> Outcome:
+        return self._enter(work) if isinstance(work, Entry) else self._append(work, alone=alone)
 
     def _enter(self, entry: Entry) -> Outcome:
         try:
@@ -133,23 +137,28 @@ class BatchWriter:
         self._log_bytes += len(entry.values[-1])
         return cursor.lastrowid
 
-    def _append(self, append: Append) -> Outcome:
+    def _append(self, append: Append, *, alone: bool) -> Outcome:
         if not self._is_prepared:  # only for appends: entries mean nothing to projections
             self._projections.prepare(self._connection, self._where)
             self._is_prepared = True
         last_seq, previous = self._head(append.run)
         if last_seq != append.expected_seq - 1:
             return SequenceConflict(append.run, append.expected_seq, last_seq, self._where)
-        self._connection.execute("SAVEPOINT one")
+        if not alone:
+            self._connection.execute("SAVEPOINT one")
         try:
             self._insert(append, previous)
         except (sqlite3.Error, ProjectionFailed) as exc:
             if isinstance(exc, sqlite3.Error) and comes_from_outside(exc):
                 raise
-            self._connection.execute("ROLLBACK TO one")
-            self._connection.execute("RELEASE one")
+            if alone:
+                self._roll_back()
+            else:
+                self._connection.execute("ROLLBACK TO one")
+                self._connection.execute("RELEASE one")
             return self._refusal(exc, append)
-        self._connection.execute("RELEASE one")
+        if not alone:
+            self._connection.execute("RELEASE one")
         return append.records[-1].seq
 
     def _head(self, run: str) -> tuple[int, bytes]:
