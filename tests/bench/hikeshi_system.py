@@ -9,6 +9,7 @@ from pathlib import Path
 from hikeshi.app import Hikeshi
 from hikeshi.capabilities import Message, Messaging, Recovery, Severity, change, read
 from hikeshi.capabilities.entities import Model
+from hikeshi.cli import start_quickly
 from hikeshi.connector import Connector, Route
 from hikeshi.connector.registry import Registry
 from hikeshi.core import RunState
@@ -65,6 +66,7 @@ class HikeshiSystem:
     """One project with one journal for all measures, as in a process that runs for long."""
 
     def __init__(self, url: str, folder: Path) -> None:
+        start_quickly()  # as every process of Hikeshi does
         self._playbooks = folder / "playbooks"
         self._playbooks.mkdir()
         (folder / "hikeshi.yaml").write_text(f"connectors:\n  bench: {{product: bench, base_url: '{url}'}}\n")

@@ -39,7 +39,7 @@ class Marks:
     one_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parameter:
     """One argument of an action; `annotation` is a resolved type."""
 
@@ -48,12 +48,12 @@ class Parameter:
     required: bool
     default: Any = None
 
-    @property
+    @cached_property
     def entity(self) -> type[Entity] | None:
         """Return the entity class this parameter takes, alone or in a list, or None."""
         return _entity_in(self.annotation)
 
-    @property
+    @cached_property
     def is_list(self) -> bool:
         return get_origin(self.annotation) in (list, tuple)
 

@@ -3,20 +3,20 @@
 This module is imported before anything else can be decided, so it imports next to nothing.
 """
 
-__all__ = ["main"]
+__all__ = ["main", "start_quickly"]
 
 
 def main() -> int:
     """Run the command that the process was started with and return its exit code."""
     import sys
 
-    _start_quickly()
+    start_quickly()
     from hikeshi.cli.application import run_command_line
 
     return run_command_line(sys.argv[1:])
 
 
-def _start_quickly() -> None:
+def start_quickly() -> None:
     """Spare the things that cost most while modules are loaded. A responder waits for this."""
     import gc
     import os

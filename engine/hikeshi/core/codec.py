@@ -18,6 +18,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
     cls: tuple(field.name for field in fields(cls) if field.name != "path") for cls in EVENTS.values()
 }
 _TIMES = frozenset({"due_at", "expires_at", "wake_at"})
+_PLAIN = frozenset({str, int, bool, type(None)})
 _ERROR_FIELDS = tuple(field.name for field in fields(ErrorRecord))
 
 
@@ -43,6 +44,8 @@ def decode_event(kind: str, path: str, data: dict[str, Any]) -> Event:
 
 
 def _encode(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, ErrorRecord):
         return {name: getattr(value, name) for name in _ERROR_FIELDS}
     if isinstance(value, datetime):
@@ -55,4 +58,4 @@ def _decode(name: str, value: Any) -> Any:
         return None if value is None else ErrorRecord(**value)
     if name in _TIMES:
         return None if value is None else datetime.fromisoformat(value)
-    return from_json(value)
+    return value if type(value) in _PLAIN else from_json(value)

@@ -71,6 +71,8 @@ def is_name(value: Any) -> bool:
     """Tell whether a text can be a key: not empty, without NUL, where SQLite cuts text, or lone surrogates."""
     if not isinstance(value, str) or not value or "\0" in value:
         return False
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:
