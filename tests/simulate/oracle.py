@@ -277,9 +277,9 @@ def _covering(steps: list[WrittenStep], step: WrittenStep, around: _Around) -> I
     before = True
     for other in steps:
         before = before and other is not step
-        if other.kind == "approve" and other is not step:
-            if step.key in other.covers if other.covers is not None else before:
-                yield _path(around.prefix, around.role, other.key)
+        covers = before if other.covers is None else step.key in other.covers
+        if other.kind == "approve" and other is not step and covers:
+            yield _path(around.prefix, around.role, other.key)
 
 
 def _is_continued(step: WrittenStep, end: _End) -> bool:

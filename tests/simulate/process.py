@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from connectors import PRODUCTS, Rack
 from disk import ProcessJournal
+from rack import PRODUCTS, Rack
 
 from hikeshi.app import Hikeshi, KeyHeld, MessageNotTaken, MessageNotWanted, NothingToResolve, NothingToRetry
 from hikeshi.connector import ConnectorError
@@ -211,7 +211,7 @@ class Process:
                 await work()
             except _EXPECTED as exc:
                 self.say(f"{name}: {exc}")
-            except Exception as exc:  # whatever it is, nobody above would see it
+            except Exception as exc:  # noqa: BLE001 - whatever it is, nobody above would see it
                 self._escaped(name, exc)
             self.wake()
 

@@ -31,7 +31,7 @@ from hikeshi.connector.door import current_door
 from hikeshi.testing.fake_clock import VirtualClock
 
 if TYPE_CHECKING:
-    from connectors import Product
+    from rack import Product
 
 __all__ = ["Change", "Habits", "Observer", "Outside", "Request"]
 
@@ -151,8 +151,7 @@ class Outside:
     async def read(self, product: Product, verb: str, about: str, answer: Callable[[], T]) -> T:
         """Answer a read, or fail as products do."""
         where = f"{product.name}.{verb}"
-        door = current_door()
-        if door is None or door.mode == "live":
+        if not _is_looking_ahead():
             self.observer.asked(product.name, verb, about)
         fault = self._fault(READ_FAULTS)
         await self._wait(where, self.dice.seconds(0, 2))
@@ -254,10 +253,10 @@ class Outside:
     def _begin(self, request: Request, change: Change, target: str, *, stuck: bool) -> None:
         thing = (request.instance, change.kind, target)
         shown = self.states.get(thing)
-        if self.habits.conflicts and change.goal is not None and shown is not None:
-            if shown in (change.goal, change.moving):
-                request.answer = Conflict(f"{request.instance}: {target} is so already")
-                return
+        is_so = change.goal is not None and shown is not None and shown in (change.goal, change.moving)
+        if self.habits.conflicts and is_so:
+            request.answer = Conflict(f"{request.instance}: {target} is so already")
+            return
         if change.dedupes and (request.key, target) in self.keys:
             return
         self.keys.add((request.key, target))
@@ -307,5 +306,11 @@ class Outside:
         try:
             await self.clock.until_outside(seconds)
         except asyncio.CancelledError:
-            self.observer.broke_off(where, self.clock.real_s - began_s)
+            if not _is_looking_ahead():  # which is given up after two minutes
+                self.observer.broke_off(where, self.clock.real_s - began_s)
             raise
+
+
+def _is_looking_ahead() -> bool:
+    door = current_door()
+    return door is not None and door.mode != "live"

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from checks import Checks
-from connectors import catalogue_of_the_project
 from dice import Dice, SeededDice
 from disk import Disk
 from ledger import Ledger
@@ -17,6 +16,7 @@ from people import People
 from playbook_maker import PlaybookMaker
 from process import Process
 from products import Outside, Request
+from rack import catalogue_of_the_project
 from schedule import Schedule, draw_schedule
 from written import Written
 

@@ -61,7 +61,13 @@ Watcher = Callable[[Event, RunState], None]
 _TRY_AGAIN_S = 1.0
 _LOOKS_BEFORE_PARKING, _LOOK_BEFORE_PARKING_S = 3, 0.1
 _PASSIVE = (WaitUntil, AwaitSignal, TakeKey)
-_ENDS_WAITS = (ev.VoteCast, ev.FormAnswered, ev.CancelRequested, ev.TimerFired)  # the waits of others, that is
+_ENDS_WAITS = (
+    ev.VoteCast,
+    ev.FormAnswered,
+    ev.CancelRequested,
+    ev.TimerFired,
+    ev.RunFinished,
+)  # the waits of others, that is
 
 
 @dataclass(slots=True)

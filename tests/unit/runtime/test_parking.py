@@ -327,3 +327,16 @@ async def test_what_a_run_did_before_it_was_left_is_not_done_again(office: Offic
 
     assert app.fold(state.run).finished == "succeeded"
     assert seen == ["find_hosts", "isolation_of", "isolate_host", "isolation_of"]
+
+
+@pytest.mark.parametrize("limit", ["1h", "40s"])
+async def test_a_run_that_is_over_does_not_wait_for_its_time_limit(office: Office, limit: str) -> None:
+    """It ends with its last step, and nothing is written to it afterwards."""
+    office.write(f"id: t\ntimeout: {limit}\nsteps:\n  - {{id: s, action: edr.find_hosts, with: {{name: no}}}}\n")
+    app = office.process()
+    began = office.clock.now()
+
+    state = await office.start(app)
+
+    assert (state.finished, kinds(office, state.run)[-1]) == ("succeeded", "RunFinished")
+    assert office.clock.now() - began < timedelta(seconds=1)
