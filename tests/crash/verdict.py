@@ -93,6 +93,8 @@ def _judge_moments(playbook: Playbook, moments: Sequence[Moment], verdict: Verdi
             # What is undone is read again for that, by right.
             if each.result != "read" or not (moment.stale or each.effect.partition(" ")[2] in undone)
         }
+        if moment.stale:  # both may have told people, who are told so: see _judge_messages
+            again -= {effect for effect in again if _class(effect) == "notification"}
         for effect in again & before.told.confirmed:
             verdict.add("doubled", f"{effect} was confirmed, and asked again")
         for path, effects in moment.told.unknown.items():
