@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from disk import ProcessJournal
+from failing_disk import ProcessJournal
 from rack import PRODUCTS, Rack
 
 from hikeshi.app import Hikeshi, KeyHeld, MessageNotTaken, MessageNotWanted, NothingToResolve, NothingToRetry

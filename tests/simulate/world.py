@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from checks import Checks
 from dice import Dice, SeededDice
-from disk import Disk
+from failing_disk import Disk
 from ledger import Ledger
 from people import People
 from playbook_maker import PlaybookMaker

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 sys.path.append(str(Path(__file__).parent))  # tests are no package
+sys.path.append(str(Path(__file__).parents[1] / "unit" / "runtime"))
 
 from approval_maker import Fate, Made, made_playbooks
 from conversation import Conversation
