@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hikeshi.capabilities import Ticketing, read
+from hikeshi.capabilities import Indicator, Ticketing, read
 from hikeshi.connector import (
     Applied,
     Connector,
@@ -24,13 +24,14 @@ from hikeshi.connector import (
     Unavailable,
 )
 from hikeshi.testing.contract import CHECKS, Case, Contract, report, run, run_check
+from hikeshi_connectors.crowdstrike import Falcon
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "third-party-connector"
 sys.path.append(str(EXAMPLE))
 
 
-def contract() -> Contract:
-    spec = importlib.util.spec_from_file_location("deskline_contract", EXAMPLE / "tests" / "test_deskline_contract.py")
+def contract(path: Path) -> Contract:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -39,7 +40,8 @@ def contract() -> Contract:
     return found
 
 
-GOOD = contract()
+GOOD = contract(EXAMPLE / "tests" / "test_deskline_contract.py")
+FALCON = contract(Path(__file__).parent / "crowdstrike_contract.py")
 Deskline: Any = GOOD.connector
 READS = Deskline.read_routes
 
@@ -210,8 +212,27 @@ def test_mistake_fails_its_check(check: str):
 
 
 def test_every_check_has_a_mistake_that_fails_it():
-    """No check is only ever seen green; the two without a mistake of their own are tested below."""
-    assert {check.name for check in CHECKS} - set(BROKEN) == {"read_routes_are_minimal", "large_body"}
+    """No check is only ever seen green; those without a mistake of their own here are tested below."""
+    assert {check.name for check in CHECKS} - set(BROKEN) == {
+        "read_routes_are_minimal",
+        "large_body",
+        "native_expiry_ends_a_change",
+    }
+
+
+def test_expiry_that_the_product_is_not_told_is_found():
+    """A block that would never end by itself is no native expiry, and a connector without a case for it says so."""
+
+    class Forgets(Falcon, product="crowdstrike"):
+        async def block_hashes(self, hashes: list[Indicator], reason: str, expires_in_s: int | None = None) -> None:
+            await super().block_hashes(hashes, reason)
+
+    check = "native_expiry_ends_a_change"
+    forgets = failures(dataclasses.replace(FALCON, connector=Forgets), check)
+    assert "says that it ends at [None]" in forgets
+    assert "is still so" in forgets
+    untried = [case for case in FALCON.cases if case.action != "edr.block_hashes"]
+    assert "no case says expires_in_s" in failures(dataclasses.replace(FALCON, cases=untried), check)
 
 
 @pytest.mark.parametrize(

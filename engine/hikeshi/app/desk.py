@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hikeshi.app.errors import UnknownRun
-from hikeshi.app.runs import Runs
+from hikeshi.app.plans import Plans
 
 if TYPE_CHECKING:
     from hikeshi.app.following import Following
@@ -15,7 +15,7 @@ __all__ = ["Desk"]
 _MOST_NAMES = 2000
 
 
-class Desk(Runs):
+class Desk(Plans):
     """The runs of a project, as people ask for them."""
 
     def check_run(self, run: str) -> None:

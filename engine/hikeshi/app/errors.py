@@ -12,8 +12,10 @@ __all__ = [
     "KeyHeld",
     "MessageNotTaken",
     "MessageNotWanted",
+    "NothingToRelease",
     "NothingToResolve",
     "NothingToRetry",
+    "PlanRefused",
     "PlaybookProblems",
     "RunIsDriven",
     "UnknownRun",
@@ -29,12 +31,24 @@ class PlaybookProblems(Exception):
         self.problems = list(problems)
 
 
+class NothingToRelease(Exception):
+    """The kill switch that somebody wants released is not engaged."""
+
+
 class NothingToResolve(Exception):
     """The step that somebody resolves is not of unknown outcome."""
 
 
 class NothingToRetry(Exception):
     """The run has nothing that failed, or is not over."""
+
+
+class PlanRefused(Exception):
+    """A plan cannot be saved, or not be applied as it is. Each reason is one line. Nothing was started."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("\n".join(reasons))
+        self.reasons = list(reasons)
 
 
 class RunIsDriven(Exception):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hikeshi import __version__
 from hikeshi.app.errors import KeyHeld, NothingToRetry, PlaybookProblems, RunIsDriven, UnknownRun
-from hikeshi.app.programs import Programs
+from hikeshi.app.guarding import Guarding
 from hikeshi.capabilities import UnknownAction
 from hikeshi.core import Program, RunState, fold, key_of
 from hikeshi.core import events as ev
@@ -25,8 +25,10 @@ from hikeshi.project import ProjectError
 from hikeshi.runtime.driver import Driver, Watcher
 from hikeshi.runtime.errors import RunHalted
 from hikeshi.runtime.gate import Gate
+from hikeshi.runtime.planned import Planned
 
 if TYPE_CHECKING:
+    from hikeshi.app.audit import Audit
     from hikeshi.runtime.carry import Carry
     from hikeshi.runtime.errands import Errands
 
@@ -35,7 +37,7 @@ __all__ = ["Mode", "Runs"]
 Mode = Literal["live", "plan"]
 
 
-class Runs(Programs):
+class Runs(Guarding):
     """The runs of a project.
 
     A run that is driven here is left in good order when nothing happens to it for `park_after_s`; with 0, which is for
@@ -64,6 +66,13 @@ class Runs(Programs):
             lease=self.ownership,
         )
 
+    @cached_property
+    def audit(self) -> Audit:
+        """The audit log: what runs write is signed, and sent elsewhere."""
+        from hikeshi.app.audit import Audit
+
+        return Audit(self)
+
     def may_decide(self, sender: str, by: Sequence[str]) -> bool:
         """Say whether somebody, by their login or ID, is among those whom a question asks."""
         from hikeshi.project.people import may_decide
@@ -74,10 +83,6 @@ class Runs(Programs):
     def same_person(self, one: str, other: str) -> bool:
         """Say whether two names are the same person's: of the operating system, or of the project."""
         return self._person_id(one) == self._person_id(other)
-
-    def _person_id(self, name: str) -> str:
-        person = self.config.person_of(name)
-        return name if person is None else person.id
 
     # --- starting ---------------------------------------------------------------------------------------------
 
@@ -136,6 +141,7 @@ class Runs(Programs):
         retry_of: str | None = None,
         retry_step: str | None = None,
         reason: str | None = None,
+        plan: str | None = None,
     ) -> ev.RunStarted:
         try:
             routes = pin_routes(program, self.catalogue)
@@ -160,6 +166,7 @@ class Runs(Programs):
             retry_of=retry_of,
             retry_step=retry_step,
             reason=reason,
+            plan=plan,
         )
 
     async def _begin(
@@ -173,11 +180,12 @@ class Runs(Programs):
         carry: Carry | None = None,
     ) -> RunState:
         state = RunState(run, program)
-        driver = self._driver(state, started.mode, watchers, carry)
+        driver = self._driver(state, started.mode, watchers, carry, started.plan)
         if detach:
             await driver.leave([started])
         else:
             await driver.drive([started])
+        self.audit.left(state)
         return state
 
     async def retry(
@@ -213,13 +221,14 @@ class Runs(Programs):
         taken = self._take_over(state)
         if state.mode == "live":
             self._check_connectors(state)
-        driver = self._driver(state, state.mode, watchers, self._carry_of(state))
+        driver = self._driver(state, state.mode, watchers, self._carry_of(state), state.applies)
         try:
             await driver.drive([taken, *first])
         except RunHalted as exc:
             if isinstance(exc.__cause__, SequenceConflict):
                 raise RunIsDriven(f"run {run} was taken by another process at the same moment") from exc
             raise
+        self.audit.left(state)
         return state
 
     def _check_connectors(self, state: RunState) -> None:
@@ -262,22 +271,33 @@ class Runs(Programs):
 
         return Carry(self.fold, self.load, run, step)
 
-    def _driver(self, state: RunState, mode: Mode, watchers: Sequence[Watcher], carry: Carry | None = None) -> Driver:
+    def _driver(
+        self,
+        state: RunState,
+        mode: Mode,
+        watchers: Sequence[Watcher],
+        carry: Carry | None = None,
+        plan: str | None = None,
+    ) -> Driver:
         return Driver(
             state,
-            self._gate(state.run, mode, carry),
+            self._gate(state.run, mode, carry, plan, state.program.main),
             self.journal,
             self.clock,
             self.redactor,
-            watchers,
+            [self.audit.saw, *watchers],
             errands=self.errands if mode == "live" else None,
             park_after_s=self.park_after_s,
             patience_s=self.patience_s,
             trouble=self.trouble,
         )
 
-    def _gate(self, run: str, mode: Mode, carry: Carry | None = None) -> Gate:
+    def _gate(
+        self, run: str, mode: Mode, carry: Carry | None = None, plan: str | None = None, playbook: str = ""
+    ) -> Gate:
         gate = Gate(run, mode, self.catalogue, self.instances, self.redactor, self.clock, carry=carry)
+        gate.planned = None if plan is None else Planned(self.fold, plan)
+        gate.rules = self._rules(playbook)
         if mode == "live":
             gate.check = self._check_lease
             gate.ledger = self.errands.ledger
@@ -303,6 +323,8 @@ class Runs(Programs):
         if "errands" in self.__dict__:
             self.errands.close()
             await asyncio.sleep(0)
+        if "audit" in self.__dict__:
+            await self.audit.close()
         await super().aclose()
 
 

@@ -9,21 +9,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hikeshi.app.desk import Desk
 from hikeshi.app.errors import MessageNotTaken, MessageNotWanted, NothingToResolve, RunIsDriven, UnknownRun
+from hikeshi.app.undo import Undo
 from hikeshi.core import Program, RunState
-from hikeshi.journal import JournalError, Record, SequenceConflict
+from hikeshi.journal import Record, SequenceConflict
 from hikeshi.playbook.parse import load_playbook
 from hikeshi.project import ProjectError, load_config
 from hikeshi.runtime.driver import Watcher
 from hikeshi.runtime.errands import resolution
 from hikeshi.runtime.errors import RunHalted
 from hikeshi.runtime.holds_projection import EXPIRY
-from hikeshi.runtime.ledger import Hold, Ledger
+from hikeshi.runtime.ledger import Hold
 from hikeshi.runtime.worker import Due
 
 if TYPE_CHECKING:
-    from hikeshi.journal import Verification
+    from hikeshi.audit.verification import Verdict
 
 __all__ = ["Hikeshi"]
 
@@ -38,7 +38,7 @@ steps:
 """
 
 
-class Hikeshi(Desk):
+class Hikeshi(Undo):
     """One project, opened. Everything is built when it is first needed."""
 
     @classmethod
@@ -168,6 +168,7 @@ class Hikeshi(Desk):
 
     def due(self) -> Due:
         """Return what nobody does and somebody has to: it implements `hikeshi.runtime.worker.Works`."""
+        self.audit.tick()
         now = self.clock.now()
         rows = self.journal.query(
             "SELECT run, owner, parked, wake_at, signals, wants_key, started_at, paused,"
@@ -222,10 +223,6 @@ class Hikeshi(Desk):
         if rows[0]["at"] is not None:
             times.append(datetime.fromisoformat(rows[0]["at"]))
         return min((at for at in times if at is not None), default=None)
-
-    @property
-    def _ledger(self) -> Ledger:
-        return Ledger(self.journal)
 
     def unfinished(self) -> list[str]:
         """Return the runs that nobody drives and somebody has to go on with now, oldest first."""
@@ -316,10 +313,6 @@ class Hikeshi(Desk):
         yield first
         yield from records
 
-    def verify(self) -> Verification:
-        """Verify the journal. Raises JournalError if there is none, or it cannot be read."""
-        from hikeshi.journal import verify
-
-        if not self.journal_path.exists():
-            raise JournalError("There is no journal", str(self.journal_path), "It is made by the first run")
-        return verify(self.journal_path)
+    def verify(self) -> Verdict:
+        """Judge the journal. Raises JournalError if there is none, or it cannot be read."""
+        return self.audit.verify()

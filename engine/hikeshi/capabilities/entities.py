@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
+    "DRIFTING",
     "Account",
     "Activity",
     "Alert",
@@ -35,6 +36,10 @@ __all__ = [
 
 IndicatorKind = Literal["ipv4", "ipv6", "cidr", "domain", "url", "email", "md5", "sha1", "sha256"]
 Severity = Literal["low", "medium", "high", "critical"]
+
+
+DRIFTING = frozenset({"last_seen", "last_at"})
+"""Fields that change although nothing has happened. No plan relies on them."""
 
 
 class Model(BaseModel):

@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "run_command_line"]
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("start", "run"),
     "plan": ("start", "plan"),
+    "apply": ("plans", "apply"),
     "list": ("playbooks", "list_playbooks"),
     "show": ("playbooks", "show"),
     "check": ("check", "check"),
@@ -43,8 +44,21 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "retry": ("steering", "retry"),
     "work": ("work", "work"),
     "holds": ("holds", "holds"),
+    "holds verify": ("holds", "verify"),
+    "extend": ("extend", "extend"),
+    "release": ("undo", "release"),
+    "undo": ("undo", "undo"),
     "signal": ("signals", "signal"),
+    "stop": ("stops", "stop"),
+    "stops": ("stops", "stops"),
+    "release-stop": ("stops", "release_stop"),
     "audit verify": ("audit", "verify"),
+    "audit export": ("audit_export", "export"),
+    "audit checkpoint": ("audit_key", "checkpoint"),
+    "audit key": ("audit_key", "key"),
+    "audit rotate": ("audit_key", "rotate"),
+    "guardrails": ("guardrails", "guardrails"),
+    "guardrails check": ("guardrails", "check"),
     "connectors": ("connectors", "connectors"),
     "simulate": ("simulate", "simulate"),
     "demo": ("demo", "demo"),
@@ -173,6 +187,11 @@ def _build(names: Sequence[str], open_session: Callable[..., Session]) -> typer.
         module, function = COMMANDS[name]
         action = getattr(importlib.import_module(f"hikeshi.cli.{module}"), function)
         family, _, verb = name.rpartition(" ")
+        if any(other.startswith(f"{name} ") for other in names):  # it does something by itself, too
+            groups[name] = _group(inspect.getdoc(action) or "")
+            groups[name].callback(invoke_without_command=True)(_with_common(action, open_session))
+            app.add_typer(groups[name], name=name)
+            continue
         if family and family not in groups:
             groups[family] = _group(importlib.import_module(f"hikeshi.cli.{module}").__doc__ or "")
             app.add_typer(groups[family], name=family)
@@ -198,6 +217,9 @@ def _with_common(action: Callable[..., int], open_session: Callable[..., Session
     @wraps(action)
     def command(context: typer.Context, **given: Any) -> int:
         common = {name: given.pop(name) for name in _COMMON}
+        if context.invoked_subcommand is not None:  # that one is asked for, not this
+            context.find_root().obj = common["project"] or context.find_root().obj
+            return 0
         common["project"] = common["project"] or context.find_root().obj
         return action(open_session(**common), **given)
 

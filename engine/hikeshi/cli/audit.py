@@ -1,8 +1,9 @@
-"""Check that the journal is what was written."""
+"""The audit log: whether it is what was written, packs of it for others, and the key that it is signed with."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,40 +11,171 @@ from hikeshi.cli.exit_codes import ExitCode
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled
 
+if TYPE_CHECKING:
+    from hikeshi.audit.note import VerifierKey
+    from hikeshi.audit.verification import Verdict
+    from hikeshi.cli.output import Output
+    from hikeshi.journal import BadRecord
+
 __all__ = ["verify"]
+
+_SQLITE = b"SQLite format 3\0"
+
+Anchors = Annotated[
+    list[Path] | None,
+    typer.Option("--anchor", metavar="FILE", help="What an anchor has kept: its file, or a log server's. Repeatable."),
+]
 
 
 def verify(
     session: Session,
+    pack: Annotated[
+        Path | None, typer.Argument(metavar="[PACK]", help="An exported pack; default: the project's journal.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="The key to believe, as 'hikeshi audit key' prints it."),
+    ] = None,
+    anchor: Anchors = None,
+    older: Annotated[
+        bool, typer.Option("--older", help="The pack may have been made before the anchor's last checkpoint.")
+    ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 7 when the journal is intact, but not anchored.")
+        bool, typer.Option("--strict", help="Exit with 7 unless every record is signed and anchored.")
     ] = False,
 ) -> int:
-    """Check every record of the journal. Reads only."""
-    found = session.app.verify()
-    intact = found.status != "broken"
-    code = (ExitCode.NOT_ANCHORED if strict else ExitCode.SUCCEEDED) if intact else ExitCode.JOURNAL
-    if session.output.as_json:
-        first = found.first_bad
-        session.output.document(
-            {
-                "status": found.status,
-                "records": found.records,
-                "runs": found.runs,
-                "first_bad": None if first is None else {"run": first.run, "seq": first.seq, "what": first.what},
-                "problems": [{"run": each.run, "seq": each.seq, "what": each.what} for each in found.problems],
-                "note": found.note,
-            }
-        )
-        return code
-    output = session.output
-    output.line(f"{found.records} records of {found.runs} runs in {session.app.journal_path}")
-    if intact:
-        output.line(Styled("intact", "green"), ", but ", Styled("not anchored", "yellow"))
+    """Check every record, against the signed checkpoints and what anchors have kept. Reads only."""
+    trusted = None if key is None else _key(key)
+    anchors = anchor or []
+    if pack is None:
+        what, found = str(session.app.journal_path), session.app.audit.verify(trusted, anchors)
     else:
-        output.line(Styled("BROKEN", "red"))
-        for each in found.problems:
-            output.line(f"  run {each.run}, record {each.seq}: ", each.what)
-    for sentence in found.note.split(". "):
-        output.line("  ", sentence if sentence.endswith(".") else f"{sentence}.")
+        what, found = str(pack), _of_file(pack, trusted, anchors, older=older)
+    code = _code(found, strict)
+    if session.output.as_json:
+        session.output.document(_document(found))
+    else:
+        _show(session.output, what, found)
     return code
+
+
+def _of_file(pack: Path, key: VerifierKey | None, anchors: list[Path], *, older: bool) -> Verdict:
+    from hikeshi.audit.verification import verify_journal, verify_pack
+    from hikeshi.cli.failure import CommandError
+
+    if key is None:
+        raise CommandError("usage", "a pack is believed with --key FILE only: a key that you got elsewhere, and pinned")
+    if not pack.is_file():
+        raise CommandError("usage", f"{pack}: there is no such file")
+    with pack.open("rb") as file:
+        is_journal = file.read(len(_SQLITE)) == _SQLITE
+    return verify_journal(pack, key, anchors) if is_journal else verify_pack(pack, key, anchors, may_be_older=older)
+
+
+def _key(path: Path) -> VerifierKey:
+    from hikeshi.audit.errors import KeyNotUsable
+    from hikeshi.audit.keys import key_to_verify
+    from hikeshi.cli.failure import CommandError
+
+    try:
+        return key_to_verify(path)
+    except KeyNotUsable as exc:
+        raise CommandError("usage", str(exc)) from exc
+
+
+def _code(found: Verdict, strict: bool) -> ExitCode:
+    match found.status:
+        case "ok":
+            return ExitCode.SUCCEEDED
+        case "ok_unanchored_tail":
+            return ExitCode.NOT_ANCHORED if strict else ExitCode.SUCCEEDED
+        case "broken" | "wrong_key":
+            return ExitCode.JOURNAL
+
+
+def _document(found: Verdict) -> dict[str, Any]:
+    return {
+        "status": found.status,
+        "scope": found.scope,
+        "records": found.records,
+        "runs": found.runs,
+        "signed_to": found.signed_to,
+        "anchored_to": found.anchored_to,
+        "first_bad": None if found.first_bad is None else _bad(found.first_bad),
+        "problems": [_bad(each) for each in found.problems],
+        "remarks": list(found.remarks),
+        "note": " ".join(_sentences(found)),
+    }
+
+
+def _bad(each: BadRecord) -> dict[str, Any]:
+    return {"run": each.run, "seq": each.seq, "position": each.position, "what": each.what}
+
+
+def _show(output: Output, what: str, found: Verdict) -> None:
+    scope = "" if found.scope is None else f", of which those of run {found.scope} are shown"
+    output.line(f"{found.records} records of {found.runs} runs in {what}{scope}")
+    match found.status:
+        case "ok":
+            output.line(Styled("intact and anchored", "green"), f" up to record {found.records}")
+        case "ok_unanchored_tail":
+            output.line(*_unanchored(found))
+        case "wrong_key":
+            output.line(Styled("WRONG KEY", "red"))
+        case "broken":
+            output.line(Styled("BROKEN", "red"), _at(found.first_bad))
+            for each in found.problems:
+                output.line(f"  {_place(each)}: ", each.what)
+    for sentence in _sentences(found):
+        output.line("  ", sentence)
+    for remark in found.remarks:
+        output.line("  note: ", remark)
+
+
+def _unanchored(found: Verdict) -> list[Any]:
+    first = found.anchored_to + 1
+    tail = [Styled("not anchored", "yellow"), f" from record {first} to {found.records}"]
+    if not found.anchored_to:
+        return [Styled("intact", "green"), ", but ", *tail]
+    return [Styled("intact and anchored", "green"), f" up to record {found.anchored_to}, but ", *tail]
+
+
+def _at(first: BadRecord | None) -> str:
+    return f" at record {first.position} of the journal" if first is not None and first.position else ""
+
+
+def _place(each: BadRecord) -> str:
+    where = f"run {each.run}, record {each.seq}" if each.seq else "the journal"
+    return f"{where} (record {each.position} of the journal)" if each.position and each.seq else where
+
+
+def _sentences(found: Verdict) -> list[str]:
+    """Return what the status proves, and what it does not."""
+    signed = (
+        f"A key that you believe has signed the first {found.signed_to} records."
+        if found.signed_to
+        else ("No checkpoint is signed by a key that you believe.")
+    )
+    match found.status:
+        case "ok":
+            return ["Every record is the one that was anchored, in its order, and none is missing."]
+        case "ok_unanchored_tail":
+            return [
+                "Every record that is there fits its chain.",
+                signed,
+                f"Whether records after {found.anchored_to} were cut off, or computed anew by somebody who has the "
+                "machine with its key, can tell only a newer checkpoint that an anchor has kept (--anchor FILE).",
+            ]
+        case "wrong_key":
+            return [
+                "The records fit their chains, but checkpoints after the last believed one are signed by another key: "
+                "nothing there is proven.",
+                signed,
+                "Compare the key with the one that you pinned, and ask for the record of its change.",
+            ]
+        case "broken":
+            return [
+                "Records before the first bad one are as they were signed; from there on nothing is proven.",
+                signed,
+                "Keep a copy of the file, and its -wal, as they are, and compare them with a backup.",
+            ]

@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     UNKNOWN = 5
     JOURNAL = 6
     NOT_ANCHORED = 7
+    DRIFT = 8
     INTERRUPTED = 130
 
 
@@ -32,10 +33,11 @@ MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.UNKNOWN: "a change was sent, and its outcome is unknown",
     ExitCode.JOURNAL: "the journal cannot be used, or is not intact",
     ExitCode.NOT_ANCHORED: "the journal is intact, but not anchored (audit verify --strict)",
+    ExitCode.DRIFT: "what is held is not as it was left (holds verify only)",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; 'hikeshi work' goes on",
 }
 
-_REFUSALS = frozenset({"refused", "route_refused"})
+_REFUSALS = frozenset({"changed", "refused", "route_refused"})
 _KEY_REFUSED = "conflict"  # as the error of a run that has no steps: it was not let begin
 
 

@@ -113,10 +113,12 @@ def _of_run(exc: Exception) -> Failure | None:
     wrong, refused = ExitCode.WRONG_INPUT, ExitCode.REFUSED
     for kind, exit_code, code in (
         (app.UnknownRun, wrong, "unknown_run"),
+        (app.NothingToRelease, wrong, "nothing_to_release"),
         (app.NothingToResolve, wrong, "nothing_to_resolve"),
         (app.NothingToRetry, wrong, "nothing_to_retry"),
         (app.RunIsDriven, wrong, "run_is_driven"),
         (app.KeyHeld, refused, "key_held"),
+        (app.PlanRefused, refused, "plan_refused"),
         (app.MessageNotWanted, refused, "refused"),
         (app.MessageNotTaken, ExitCode.WAITING, "not_taken"),
     ):

@@ -1,62 +1,132 @@
-"""What is contained now."""
+"""What is contained now; and whether it really is, read back from the products."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from hikeshi.cli.exit_codes import ExitCode
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Piece, Styled
 
 if TYPE_CHECKING:
+    from hikeshi.runtime.hold_reading import Reading
     from hikeshi.runtime.ledger import Hold
 
-__all__ = ["holds"]
+__all__ = ["document_of", "holds", "lifted_early", "verify"]
 
-_STYLES = {"active": "green", "unknown": "red", "opening": "yellow", "overdue": "red"}
+_STYLES = {
+    "active": "green",
+    "held": "green",
+    "opening": "yellow",
+    "unreadable": "yellow",
+    "no_read": "yellow",
+    "unknown": "red",
+    "overdue": "red",
+    "lifted?": "yellow",
+    "release failed": "red",
+    "released": "red",
+    "changed": "red",
+}
+_FIRST = ("overdue", "release failed", "unknown")
+_SOME = timedelta(minutes=2)
 
 
 def holds(session: Session) -> int:
-    """List what is contained now. Which target, by what, since when, until when, by which run."""
+    """List what is contained now. What should not be any more comes first, and is marked."""
     app, output = session.app, session.output
-    found = app.holds() if app.journal_path.exists() else []
+    now = app.clock.now()
+    found = sorted(app.holds(), key=lambda hold: _urgency(hold, now)) if app.journal_path.exists() else []
+    by = app.opened_by(found) if found else {}
     if output.as_json:
-        output.document({"holds": [_document(hold) for hold in found]})
+        output.document({"holds": [document_of(hold, by.get(hold.run, {}), now) for hold in found]})
         return 0
     if not found:
         output.line("Nothing is held now.")
         return 0
-    now = app.clock.now()
-    rows = [_row(hold, now) for hold in found]
-    output.table(["TARGET", "ACTION", "ON", "SINCE", "UNTIL", "STATUS", "RUN"], rows)
-    if any(_status(hold, now) == "overdue" for hold in found):
-        output.note("note: the time of some is over; 'hikeshi work' releases them")
-    if any(hold.status == "unknown" for hold in found):
-        output.note("note: nobody knows whether the unknown ones happened; 'hikeshi waiting' says what to do")
+    header = ["TARGET", "ACTION", "ON", "SINCE", "UNTIL", "STATUS", "BY", "PLAYBOOK", "RUN", "HOLD", "WHY"]
+    output.table(header, [_row(hold, by.get(hold.run, {}), now) for hold in found])
+    _notes(session, found, now)
     return 0
 
 
-def _status(hold: Hold, now: datetime) -> str:
-    is_over = hold.status == "active" and hold.expires_at is not None and hold.expires_at < now
-    return "overdue" if is_over else hold.status
+def _notes(session: Session, found: Sequence[Hold], now: datetime) -> None:
+    from hikeshi.cli.alerts import alert
+
+    output = session.output
+    alert(session, found)
+    if any(status_of(hold, now) == "overdue" for hold in found):
+        output.note("note: the time of some is over; 'hikeshi work' releases them")
+    if any(hold.status == "unknown" for hold in found):
+        output.note("note: nobody knows whether the unknown ones happened; 'hikeshi waiting' says what to do")
+    if any(status_of(hold, now) == "lifted?" for hold in found):
+        output.note(
+            "note: products were to lift some by now: 'hikeshi holds verify' says whether they did, and"
+            " 'hikeshi release HOLD' closes them"
+        )
 
 
-def _row(hold: Hold, now: datetime) -> list[Piece]:
-    from hikeshi.cli.moments import clock_time, deadline
+def status_of(hold: Hold, now: datetime) -> str:
+    """Return the status of a hold as people are told it."""
+    if hold.is_overdue(now):
+        return "overdue"
+    if hold.status == "active" and hold.lifted_at is not None and hold.lifted_at + _SOME < now:
+        return "lifted?"
+    return "release failed" if hold.status == "active" and hold.release_error is not None else hold.status
 
-    status = _status(hold, now)
+
+def lifted_early(hold: Hold) -> bool:
+    """Say whether the product itself lifts a hold clearly before its end."""
+    return hold.lifted_at is not None and (hold.expires_at is None or hold.lifted_at < hold.expires_at - _SOME)
+
+
+def _urgency(hold: Hold, now: datetime) -> tuple[int, datetime, str]:
+    status = status_of(hold, now)
+    if status in _FIRST:
+        return _FIRST.index(status), hold.expires_at or hold.opened_at, hold.hold
+    return len(_FIRST), hold.opened_at, hold.hold
+
+
+def _until(hold: Hold, now: datetime) -> str:
+    from hikeshi.cli.moments import deadline
+
+    by_product = "" if hold.lifted_at is None else f"{deadline(hold.lifted_at, now)} by {hold.connector}"
+    if hold.expires_at is None:
+        return by_product
+    text = deadline(hold.expires_at, now)
+    return f"{text}, but {by_product}" if lifted_early(hold) else text
+
+
+def _row(hold: Hold, by: Mapping[str, Any], now: datetime) -> list[Piece]:
+    from hikeshi.cli.moments import clock_time
+
+    status = status_of(hold, now)
     return [
         Styled(hold.label, "bold"),
         hold.action,
         hold.connector,
         clock_time(hold.opened_at, now),
-        "" if hold.expires_at is None else deadline(hold.expires_at, now),
+        _until(hold, now),
         Styled(status, _STYLES.get(status, "")),
+        str(by.get("actor", "")),
+        str(by.get("playbook", "")),
         hold.run,
+        hold.hold,
+        _why(hold) or "",
     ]
 
 
-def _document(hold: Hold) -> dict[str, Any]:
+def _why(hold: Hold) -> str | None:
+    """Return the reason that was given to the product for it, or None."""
+    reason = None if hold.undo is None else hold.undo.get("arguments", {}).get("reason")
+    return reason if isinstance(reason, str) else None
+
+
+def document_of(hold: Hold, by: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return a hold as plain data. `by` says who started its run: `{actor, playbook}`."""
     return {
         "hold": hold.hold,
         "target": hold.target,
@@ -64,8 +134,101 @@ def _document(hold: Hold) -> dict[str, Any]:
         "action": hold.action,
         "connector": hold.connector,
         "since": hold.opened_at.isoformat(),
-        "until": None if hold.expires_at is None else hold.expires_at.isoformat(),
+        "until": _iso(hold.expires_at),
+        "product_until": _iso(hold.lifted_at),
         "status": hold.status,
+        "overdue": hold.is_overdue(now),
         "run": hold.run,
         "path": hold.path,
+        "actor": by.get("actor"),
+        "playbook": by.get("playbook"),
+        "why": _why(hold),
+        "release": {
+            "tries": hold.release_tries,
+            "run": hold.release_run,
+            "error": hold.release_error,
+            "retry_at": _iso(hold.retry_at),
+        },
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+# --- what the products say --------------------------------------------------------------------------------------------
+
+
+def verify(
+    session: Session,
+    hold: Annotated[str | None, typer.Argument(metavar="[HOLD]", help="Only this one; default: all.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every hold, which is the default.")] = False,
+) -> int:
+    """Read back from the products whether what is held is so. Changes nothing."""
+    from hikeshi.app.undo_plan import UnknownHold
+    from hikeshi.cli.failure import CommandError
+
+    if hold is not None and everything:
+        raise CommandError("usage", "either one hold or --all; one of them is enough")
+    try:
+        wanted = [session.app.hold(hold)] if hold is not None else _kept(session)
+    except UnknownHold as exc:
+        raise CommandError("unknown_hold", str(exc)) from exc
+    over = [each for each in wanted if not each.is_kept]
+    if over:
+        status = over[0].status.replace("_", " ")
+        raise CommandError("refused", f"hold {hold} is {status}; nothing is held by it any more", refused=True)
+    readings = session.wait_for(session.app.read_holds(wanted)) if wanted else {}
+    _show_readings(session, wanted, readings)
+    return _code_of(wanted, readings)
+
+
+def _code_of(wanted: Sequence[Hold], readings: Mapping[str, Reading]) -> ExitCode:
+    """Return the exit code: what could not be read is no success, and not drift either."""
+    standings = {readings[hold.hold].standing for hold in wanted if hold.status == "active"}
+    if standings & {"released", "changed"}:
+        return ExitCode.DRIFT
+    if standings & {"unreadable", "no_read"}:
+        return ExitCode.FAILED
+    return ExitCode.SUCCEEDED if all(hold.status == "active" for hold in wanted) else ExitCode.UNKNOWN
+
+
+def _kept(session: Session) -> list[Hold]:
+    return session.app.holds() if session.app.journal_path.exists() else []
+
+
+def _show_readings(session: Session, wanted: Sequence[Hold], readings: Mapping[str, Reading]) -> None:
+    from hikeshi.runtime.standing import in_words
+
+    output = session.output
+    if output.as_json:
+        output.document({"holds": [_reading_document(hold, readings[hold.hold]) for hold in wanted]})
+        return
+    if not wanted:
+        output.line("Nothing is held now.")
+        return
+    rows: list[list[Piece]] = []
+    for hold in wanted:
+        reading = readings[hold.hold]
+        now = "could not be read" if reading.state is None else in_words(reading.state)
+        standing = Styled(reading.standing, _STYLES[reading.standing])
+        rows.append(
+            [Styled(hold.label, "bold"), hold.action, hold.connector, standing, now, reading.why or "", hold.hold]
+        )
+    output.table(["TARGET", "ACTION", "ON", "STANDS", "NOW", "WHAT THAT MEANS", "HOLD"], rows)
+
+
+def _reading_document(hold: Hold, reading: Reading) -> dict[str, Any]:
+    return {
+        "hold": hold.hold,
+        "target": hold.target,
+        "label": hold.label,
+        "action": hold.action,
+        "connector": hold.connector,
+        "run": hold.run,
+        "status": hold.status,
+        "standing": reading.standing,
+        "state": reading.state,
+        "brought_about": hold.state,
+        "why": reading.why,
     }

@@ -11,7 +11,6 @@ from hikeshi.cli.output import Output
 from hikeshi.cli.plan_pauses import pause_lines
 from hikeshi.cli.run_view import candidate_text
 from hikeshi.cli.text import Piece, Styled
-from hikeshi.core import RunState
 from hikeshi.playbook.durations import format_duration
 
 __all__ = ["show_plan"]
@@ -24,8 +23,8 @@ _INDEX = re.compile(r"\[\d+\]")
 Action = Mapping[str, Any]
 
 
-def show_plan(output: Output, state: RunState, report: Mapping[str, Any]) -> None:
-    """Write a plan."""
+def show_plan(output: Output, report: Mapping[str, Any], saved: str | None = None) -> None:
+    """Write a plan; `saved` names the file that it is in or goes to."""
     actions: Sequence[Action] = report["actions"]
     output.line()
     output.line(Styled(f"Plan {report['plan']} of {report['playbook']}", "bold"), f": {_summary(actions)}.")
@@ -46,8 +45,11 @@ def show_plan(output: Output, state: RunState, report: Mapping[str, Any]) -> Non
     reads = len(report["reads"])
     made = "1 read was made" if reads == 1 else f"{reads} reads were made"
     output.line(f"{made}, before any change. Digest {report['digest'][:16]}")
-    output.line(f"To do it: hikeshi run {report['playbook']} with the same inputs. A run reads and decides anew.")
-    output.line(f"Every event: hikeshi log {state.run}")
+    if saved is None:
+        output.line(f"To do it: hikeshi run {report['playbook']} with the same inputs. A run reads and decides anew.")
+    else:
+        output.line(f"To do exactly this, once: hikeshi apply {saved}")
+    output.line(f"Every event: hikeshi log {report['plan']}")
 
 
 def _summary(actions: Sequence[Action]) -> str:

@@ -45,7 +45,13 @@ def list_playbooks(session: Session) -> int:
 
 
 def show(session: Session, playbook: PlaybookId) -> int:
-    """Show what a playbook does and needs."""
+    """Show what a playbook does and needs, or a saved plan."""
+    if playbook.endswith(".json"):  # no playbook's ID has a dot
+        from pathlib import Path
+
+        from hikeshi.cli.plans import show_saved
+
+        return show_saved(session, Path(playbook))
     found = session.app.library.load(playbook)
     if session.output.as_json:
         session.output.document(_shown(session, found))

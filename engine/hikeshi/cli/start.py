@@ -12,6 +12,8 @@ from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from hikeshi.app import Mode
     from hikeshi.cli.ending import Ending
     from hikeshi.core import RunState
@@ -49,9 +51,22 @@ def run(
     return _detached(session, playbook, inputs) if detach else _live_run(session, playbook, inputs)
 
 
-def plan(session: Session, playbook: Playbook, inputs: Inputs = None) -> int:
+def plan(
+    session: Session,
+    playbook: Playbook,
+    inputs: Inputs = None,
+    save_to: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save it, to be applied with 'hikeshi apply'.")
+    ] = None,
+    good_for: Annotated[
+        str, typer.Option("--good-for", metavar="DURATION", help="How long a saved plan may be applied.")
+    ] = "1h",
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="FILE", help="Say how it differs from a plan saved before.")
+    ] = None,
+) -> int:
     """Show everything a playbook would do, with the exact requests. Changes nothing."""
-    return _dry_run(session, playbook, inputs)
+    return _dry_run(session, playbook, inputs, save_to, good_for, against)
 
 
 def _live_run(session: Session, playbook: str, inputs: list[str] | None) -> int:
@@ -80,21 +95,47 @@ def _detached(session: Session, playbook: str, inputs: list[str] | None) -> int:
     return ExitCode.SUCCEEDED
 
 
-def _dry_run(session: Session, playbook: str, inputs: list[str] | None) -> int:
-    ending = _start(session, playbook, inputs, "plan")
-    state = ending.state
+def _dry_run(
+    session: Session,
+    playbook: str,
+    inputs: list[str] | None,
+    save_to: Path | None = None,
+    good_for: str = "1h",
+    against: Path | None = None,
+) -> int:
+    from hikeshi.cli import plans
+
+    # Whatever is wrong with these is said before any product is asked.
+    before = None if against is None else plans.read_plan(against)
+    good_for_s = plans.seconds_of(good_for)
+    saved: list[dict[str, Any]] = []
+
+    async def finish(ending: Ending) -> None:
+        if save_to is not None and of_run(plan_report(ending.state, ending.records)) is ExitCode.SUCCEEDED:
+            saved.append(await plans.save(session, ending, save_to, good_for_s))
+
     from hikeshi.cli.plan_view import show_plan
     from hikeshi.report import plan_report
 
-    report = plan_report(state, ending.records)
-    if session.output.as_json:
-        session.output.document(report)
-    else:
-        show_plan(session.output, state, report)
+    ending = _start(session, playbook, inputs, "plan", finish=finish)
+    output, report = session.output, plan_report(ending.state, ending.records)
+    if not output.as_json:
+        show_plan(output, report, saved=str(save_to) if saved else None)
+    differences = {} if before is None else {"differences": plans.compare(session, before, report)}
+    if output.as_json:
+        output.document((saved[0] if saved else report) | differences)
     return of_run(report)
 
 
-def _start(session: Session, playbook: str, inputs: list[str] | None, mode: Mode, *, detach: bool = False) -> Ending:
+def _start(
+    session: Session,
+    playbook: str,
+    inputs: list[str] | None,
+    mode: Mode,
+    *,
+    detach: bool = False,
+    finish: Callable[[Ending], Awaitable[None]] | None = None,
+) -> Ending:
     from hikeshi.cli.going import go
     from hikeshi.cli.inputs import read_inputs
 
@@ -106,7 +147,13 @@ def _start(session: Session, playbook: str, inputs: list[str] | None, mode: Mode
             playbook, given, actor=session.actor, mode=mode, from_text=True, watchers=watchers, detach=detach
         )
 
-    return session.wait_for(go(session, start, until="begun" if detach else "over"))
+    async def whole() -> Ending:
+        ending = await go(session, start, until="begun" if detach else "over")
+        if finish is not None:
+            await finish(ending)
+        return ending
+
+    return session.wait_for(whole())
 
 
 def _hint_at_missing_project(session: Session) -> None:

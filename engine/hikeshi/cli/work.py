@@ -79,7 +79,11 @@ class Shift:
 
     async def release_due(self, hold: Hold) -> RunState | None:
         """Release a hold."""
-        return await self.app.release_due(hold, self._watchers)
+        from hikeshi.cli.alerts import alert
+
+        state = await self.app.release_due(hold, self._watchers)
+        alert(self.session, [each for each in self.app.holds() if each.hold == hold.hold])
+        return state
 
     def ended(self, state: RunState) -> None:
         """Note a run that was gone on with."""

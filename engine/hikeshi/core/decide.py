@@ -24,7 +24,7 @@ from hikeshi.core.begin_wait import (
 from hikeshi.core.events import ErrorRecord, Event
 from hikeshi.core.large import NotLoaded
 from hikeshi.core.refusal import Refused
-from hikeshi.core.retry import PATIENT, next_attempt_at
+from hikeshi.core.retry import next_attempt_at, release_policy
 from hikeshi.core.scope import about_run, frame_scope, scope_of
 from hikeshi.core.state import Frame, Node, RunState, Todo
 from hikeshi.playbook.expression import evaluate_condition
@@ -193,7 +193,8 @@ def _retry(state: RunState, path: str) -> Event:
         return ev.StepFailed(path, node.error)
     if isinstance(node.step, WaitStep):
         return look_again(state, node)
-    policy = PATIENT if isinstance(node.step, ReleaseStep) else getattr(node.step, "retry", None)
+    released = isinstance(node.step, ReleaseStep)
+    policy = release_policy(state.reason) if released else getattr(node.step, "retry", None)
     effect = state.effect_of(node.action)
     due_at = next_attempt_at(state.run, path, node.attempts, node.error, effect, policy, state.now)
     if due_at is None:

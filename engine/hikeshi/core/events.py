@@ -23,6 +23,7 @@ __all__ = [
     "ApprovalBegan",
     "ApprovalHeld",
     "CancelRequested",
+    "ChangeRefused",
     "DecisionFailed",
     "ErrorRecord",
     "Event",
@@ -30,6 +31,7 @@ __all__ = [
     "FinallyStarted",
     "FormAnswered",
     "HandlerStarted",
+    "HoldExtended",
     "HoldOpened",
     "HoldReleased",
     "HoldsFound",
@@ -40,6 +42,9 @@ __all__ = [
     "OnFailureStarted",
     "PassStarted",
     "PauseRequested",
+    "PlanDenied",
+    "PlanSaved",
+    "PlanTaken",
     "PlaybookEntered",
     "PlaybookFinished",
     "QuestionAsked",
@@ -111,6 +116,7 @@ class RunStarted(Event):
     retry_of: str | None = None  # the run whose confirmed results this one takes over
     reason: str | None = None  # why the engine started it by itself
     retry_step: str | None = None  # the one step of that run that is tried again; what else failed there has failed
+    plan: str | None = None  # the plan that this run applies: it makes no change that was not shown there
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +300,7 @@ class TargetSettled(Event):
     outcome: Literal["done", "already", "failed", "unknown"]
     error: ErrorRecord | None = None
     hold: str | None = None
+    state: Data = None  # what was read back of a target that is held from now on
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +347,7 @@ class ActionPlanned(Event):
     not_checked: list[str]
     output: Data
     already: bool = False
+    prior: Data = None  # the state of each target that was read, `{target, state}`; null if none was
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,6 +473,48 @@ class TargetsNotShown(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeRefused(Event):
+    """A rule refused a change before anything of it was sent.
+
+    `code` is the rule's name for programs, `rule` where it is written, `target` what people call what it is about,
+    `lift` who may lift it. With `stops` nothing more starts in this run.
+    """
+
+    attempt: int
+    code: str
+    rule: str
+    target: str
+    why: str
+    lift: str
+    stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSaved(Event):
+    """A plan was made into a document, with the SHA-256 `digest`, that may be applied once until `expires_at`."""
+
+    digest: str
+    expires_at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDenied(Event):
+    """Somebody wanted to apply a plan and was refused, for these reasons."""
+
+    actor: str
+    reasons: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTaken(Event):
+    """A plan is used up: `run` applies it."""
+
+    run: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
 class WaitStarted(Event):
     """A wait began: for the time `due_at`, or until then for a read or a signal that is what was waited for."""
 
@@ -532,6 +582,16 @@ class HoldReleased(Event):
     hold: str
     outcome: Literal["released", "passed_on"] = "released"
     to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldExtended(Event):
+    """Somebody gave a hold another end, which is later than the one it had."""
+
+    hold: str
+    expires_at: datetime
+    actor: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from hikeshi.core.attempts import answered, decided, fail, forget_todo, owe_atte
 from hikeshi.core.commands import Intent, StartAction, TakeKey, WaitUntil
 from hikeshi.core.events import ErrorRecord
 from hikeshi.core.evolve_people import PEOPLE_FOLDS, cancel
+from hikeshi.core.evolve_rules import RULE_FOLDS
 from hikeshi.core.evolve_waits import WAIT_FOLDS, wait_is_over
 from hikeshi.core.program import Routing
 from hikeshi.core.settle import begin_body, begin_list, end, enter_frame, settle, start_parts, start_pass
@@ -47,6 +48,7 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
     state.owner = event.owner
     state.mode = event.mode
     state.retry_of, state.retry_step = event.retry_of, event.retry_step
+    state.reason, state.applies = event.reason, event.plan
     state.routes = {action: Routing.from_json(route) for action, route in event.routes.items()}
     concurrency = state.program.root.concurrency
     if event.key is not None and concurrency is not None:
@@ -119,7 +121,7 @@ def _step_started(state: RunState, event: ev.StepStarted) -> None:
 
 def _loop_started(state: RunState, event: ev.LoopStarted) -> None:
     node = _running(state, event.path, maybe=event.more_unknown)
-    node.is_loop, node.items = True, event.items
+    node.is_loop, node.items, node.more_unknown = True, event.items, event.more_unknown
     node.parts_left = len(event.items)
     start_parts(state, node)
 
@@ -407,6 +409,7 @@ def _pass_started(state: RunState, event: ev.PassStarted) -> None:
 def _while_ended(state: RunState, event: ev.WhileEnded) -> None:
     node = state.nodes[event.path]
     del state.todo[Todo.WHILE, event.path]
+    node.more_unknown = event.more_unknown
     if event.more_unknown:
         node.output = Unknown("output", "a dry run cannot know how many passes there are")
         _mark_planned(node)
@@ -467,4 +470,5 @@ _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], None]] = {
     ev.RunFinished: _run_finished,
     **PEOPLE_FOLDS,
     **WAIT_FOLDS,
+    **RULE_FOLDS,
 }

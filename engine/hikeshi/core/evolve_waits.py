@@ -91,6 +91,10 @@ def _hold_released(state: RunState, event: ev.HoldReleased) -> None:
     """Change nothing here: holds live in the ledger, a projection."""
 
 
+def _hold_extended(state: RunState, event: ev.HoldExtended) -> None:
+    """Change nothing here: holds live in the ledger, a projection."""
+
+
 WAIT_FOLDS: dict[type[ev.Event], Callable[[RunState, Any], None]] = {
     ev.WaitStarted: _wait_started,
     ev.SignalArrived: _signal_arrived,
@@ -99,4 +103,5 @@ WAIT_FOLDS: dict[type[ev.Event], Callable[[RunState, Any], None]] = {
     ev.ReleaseRequested: _release_requested,
     ev.HoldsFound: _holds_found,
     ev.HoldReleased: _hold_released,
+    ev.HoldExtended: _hold_extended,
 }

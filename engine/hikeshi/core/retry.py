@@ -9,11 +9,13 @@ from hikeshi.capabilities import Effect
 from hikeshi.core.events import ErrorRecord
 from hikeshi.playbook.model import Retry
 
-__all__ = ["DEFAULT_KINDS", "PATIENT", "next_attempt_at"]
+__all__ = ["DEFAULT_KINDS", "PATIENT", "RELEASE", "UNDO", "next_attempt_at", "release_policy"]
 
 DEFAULT_KINDS = frozenset({"rate_limited", "unavailable", "timeout"})
 PATIENT = Retry(attempts=12, wait_s=10.0, factor=2.0, max_wait_s=900.0)
 """For releases: what is not released stays contained, so they go on for about two hours."""
+UNDO, RELEASE = "undo", "release"
+"""What the reason of a run begins with in which somebody undoes what a run did, or ends holds."""
 _JITTER = 0.2
 _LONGEST_ASKED_S = 86_400.0
 
@@ -35,6 +37,11 @@ def next_attempt_at(
     wait_s = min(policy.wait_s * policy.factor ** (attempts - 1), policy.max_wait_s)
     wait_s *= 1 + _JITTER * _spread(run, path, attempts)
     return now + timedelta(seconds=max(wait_s, asked_s))
+
+
+def release_policy(reason: str | None) -> Retry | None:
+    """Return how often a release is tried, by the reason of its run. Somebody who looks on can try again later."""
+    return None if reason is not None and reason.startswith((UNDO, RELEASE)) else PATIENT
 
 
 def _spread(run: str, path: str, attempt: int) -> float:

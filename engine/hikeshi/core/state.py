@@ -76,6 +76,7 @@ class Node:
     item: Any = None
     has_item: bool = False
     is_loop: bool = False
+    more_unknown: bool = False  # a plan cannot know the items, and shows one for all of them
     status: StepStatus = StepStatus.WAITING
     maybe: bool = False  # a plan cannot know whether it would run
     own_maybe: bool = False  # ... because of its own condition
@@ -231,6 +232,10 @@ class RunState:
     joined: str | None = None  # the run that goes on instead of this one
     retry_of: str | None = None
     retry_step: str | None = None
+    reason: str | None = None  # why the engine started it by itself
+    applies: str | None = None  # the plan that it must not leave
+    saved: tuple[str, datetime] | None = None  # of a plan: its digest, and until when it may be applied
+    taken: str | None = None  # of a plan: the run that applied it
     waiting_inputs: dict[str, Any] = field(default_factory=dict)  # until the run has its key
     has_stored: bool = False  # some values are stored elsewhere
     loaded: dict[str, Any] = field(default_factory=dict)  # those that were brought, by hash

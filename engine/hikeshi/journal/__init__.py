@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from hikeshi.journal.blobs import NO_BLOBS
+from hikeshi.journal.checkpoints import Checkpoint, Place
 from hikeshi.journal.errors import (
     JournalBroken,
     JournalError,
@@ -32,6 +33,7 @@ __all__ = [
     "JSON",
     "NO_BLOBS",
     "BadRecord",
+    "Checkpoint",
     "Journal",
     "JournalBroken",
     "JournalError",
@@ -44,6 +46,7 @@ __all__ = [
     "LeaseOver",
     "Message",
     "Ownership",
+    "Place",
     "Projection",
     "ProjectionFailed",
     "Record",

@@ -134,7 +134,7 @@ class BatchWriter:
                 raise
             return journal_error(exc, "write the journal", self._where)  # SQLite has undone the statement
         assert cursor.lastrowid is not None
-        self._log_bytes += len(entry.values[-1])
+        self._log_bytes += entry.size_bytes
         return cursor.lastrowid
 
     def _append(self, append: Append, *, alone: bool) -> Outcome:

@@ -19,12 +19,18 @@ class Entry:
     """What one INSERT writes, by the name of its statement. The row's id is the database's to give."""
 
     statement: str
-    values: tuple[str | bytes, ...]
+    values: tuple[str | bytes | int, ...]
 
     @property
     def weight(self) -> int:
         """How much of a batch it takes, in records of a usual size."""
         return 1
+
+    @property
+    def size_bytes(self) -> int:
+        """How much it adds to the log, roughly: its last value is the large one."""
+        last = self.values[-1]
+        return 8 if isinstance(last, int) else len(last)
 
 
 def need_names(where: str, **names: object) -> None:

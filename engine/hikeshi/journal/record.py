@@ -20,8 +20,8 @@ from hikeshi.journal.stored_form import (
     is_name,
 )
 
-_FORMAT: Final = 1
-_FIELDS: Final = frozenset({"v", "run", "seq", "at", "kind", "path", "data"})
+RECORD_FORMAT: Final = 1
+RECORD_FIELDS: Final = frozenset({"v", "run", "seq", "at", "kind", "path", "data"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def encode_record(*, run: str, seq: int, at: datetime, kind: str, path: str, dat
     if not is_name(run) or not is_name(kind) or not 1 <= seq <= LARGEST_NUMBER:
         raise JournalMisused("A record needs a run, a kind and a sequence number from 1", where, FIX_CALLER)
     fields = {
-        "v": _FORMAT,
+        "v": RECORD_FORMAT,
         "run": run,
         "seq": seq,
         "at": encode_time(at, where),
@@ -67,7 +67,7 @@ def decode_record(encoded: bytes | Record) -> Record:
         return encoded
     try:
         fields = decode_json(encoded)
-        if fields.keys() != _FIELDS or fields["v"] != _FORMAT:
+        if fields.keys() != RECORD_FIELDS or fields["v"] != RECORD_FORMAT:
             raise ValueError("not the fields of a record")
         return Record(
             _name(fields["run"]),
@@ -80,7 +80,7 @@ def decode_record(encoded: bytes | Record) -> Record:
         )
     except (ValueError, RecursionError) as exc:
         raise JournalBroken(
-            f"The stored bytes are not a record of format {_FORMAT}",
+            f"The stored bytes are not a record of format {RECORD_FORMAT}",
             f"{type(encoded).__name__} of length {len(encoded or ())}",
             "Verify the journal; restore it from a backup if it is damaged",
         ) from exc

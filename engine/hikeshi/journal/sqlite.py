@@ -9,6 +9,7 @@ from typing import Final
 from hikeshi.journal.append import checked_append
 from hikeshi.journal.batch import BatchWriter, Work
 from hikeshi.journal.blobs import NO_BLOBS, read_blob
+from hikeshi.journal.checkpoints import Checkpoint, Place, checkpoint_entry, last_checkpoint, receipt_entry
 from hikeshi.journal.database import connect_reader, connect_writer
 from hikeshi.journal.errors import JournalUnavailable
 from hikeshi.journal.failure import journal_error
@@ -18,6 +19,7 @@ from hikeshi.journal.projection import Projection, Projections
 from hikeshi.journal.reader import Parameters, Reader
 from hikeshi.journal.record import Record
 from hikeshi.journal.signals import Signal, signal_entry, signals_of_name
+from hikeshi.journal.statements import statements
 from hikeshi.journal.stored_form import JSON
 from hikeshi.journal.writer import Writer
 
@@ -161,6 +163,30 @@ class SqliteJournal:
         if self._writer is None:
             raise JournalUnavailable("The journal was opened to read only", self._where, "Open it for writing")
         return self._writer.refill()
+
+    def size(self) -> int:
+        """Return how many records there are, of all runs. It costs microseconds."""
+        return int(self._reader.rows(statements()["journal_size"])[0][0])
+
+    def places(self, after: int, limit: int) -> list[Place]:
+        """Return the next records in the order of appending, without their contents, after a position."""
+        return list(map(Place._make, self._reader.rows(statements()["places_after"], (after, limit))))
+
+    async def keep_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint; one of the same size that is there already stays. Raises JournalUnavailable."""
+        await self._write(checkpoint_entry(checkpoint))
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        """Return the checkpoint over the most records. Raises JournalBroken if what is stored is none."""
+        return last_checkpoint(self._reader.rows, self._where)
+
+    async def keep_receipt(self, anchor: str, size: int, receipt: bytes, *, at: datetime) -> None:
+        """Store that an anchor has got the checkpoint of this size, and what it answered."""
+        await self._write(receipt_entry(anchor, size, receipt, at))
+
+    def anchored_size(self, anchor: str) -> int:
+        """Return the size of the largest checkpoint that an anchor has got, or 0."""
+        return int(self._reader.rows(statements()["anchored_size"], (anchor,))[0][0])
 
     async def _write(self, work: Work) -> int:
         if self._writer is None:

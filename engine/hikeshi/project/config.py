@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hikeshi.project.audit import AuditSettings
 from hikeshi.project.people import ROLE, Person
+from hikeshi.project.reading import parse_yaml
 
 __all__ = ["FILE_NAME", "Config", "ProjectError", "load_config"]
 
 FILE_NAME = "hikeshi.yaml"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_KEYS = ("connectors", "bindings", "playbooks", "people")
+_KEYS = ("connectors", "bindings", "playbooks", "people", "guardrails", "audit")
 _PERSON_KEYS = ("login", "name", "roles")
 _PERSON_EXAMPLE = "{login: mkobayashi, name: Mei Kobayashi, roles: [soc_lead]}"
 
@@ -37,6 +39,7 @@ class Config:
     bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     playbooks: tuple[Path, ...] = ()
     people: Mapping[str, Person] = field(default_factory=dict)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
     def person_of(self, login: str) -> Person | None:
         """Return who has a login, or None if nobody has."""
@@ -72,9 +75,10 @@ def load_config(folder: Path) -> Config:
     bindings = _bindings(document.get("bindings"), connectors, problems)
     playbooks = _folders(document.get("playbooks"), folder, problems)
     people = _people(document.get("people"), problems)
+    audit = _audit(document.get("audit"), folder, problems)
     if problems.found:
         raise ProjectError(problems.found)
-    return Config(folder, connectors, bindings, playbooks, people)
+    return Config(folder, connectors, bindings, playbooks, people, audit)
 
 
 class _Problems:
@@ -186,9 +190,16 @@ def _person(id_: Any, settings: Any, problems: _Problems) -> Person | None:
     return Person(id_, str(texts["login"]), str(texts["name"]), tuple(roles))
 
 
+def _audit(raw: Any, folder: Path, problems: _Problems) -> AuditSettings:
+    if raw is None:
+        return AuditSettings()
+    from hikeshi.project.audit_parsing import audit_settings
+
+    return audit_settings(raw, folder, problems)
+
+
 def _read(path: Path) -> tuple[Any, dict[tuple[Any, ...], tuple[int, int]]]:
     """Return the document and where each of its keys stands, counted from 1."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
 
     try:
@@ -196,8 +207,7 @@ def _read(path: Path) -> tuple[Any, dict[tuple[Any, ...], tuple[int, int]]]:
     except (OSError, UnicodeDecodeError) as exc:
         raise ProjectError([f"{path}: cannot be read: {exc}"]) from None
     try:
-        node = YAML(typ="safe").compose(text)
-        document = YAML(typ="safe").load(text)
+        node, document = parse_yaml(text)
     except MarkedYAMLError as exc:
         mark = exc.problem_mark
         where = f"{mark.line + 1}:{mark.column + 1}" if mark is not None else "1:1"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hikeshi.core import Node, RunState, StepStatus, decode_event
 from hikeshi.core import events as ev
 from hikeshi.core.cover import approvals_over
+from hikeshi.core.lasting import lasting_request, lasting_state
 from hikeshi.journal import Record
 from hikeshi.playbook.durations import format_duration
 from hikeshi.playbook.model import ApproveStep, AskStep, EventWait, ReadWait, ReleaseStep, WaitStep
@@ -17,14 +18,15 @@ from hikeshi.playbook.unknown import to_json
 from hikeshi.report.result import error_report
 from hikeshi.report.tree import tree
 
-__all__ = ["plan_report"]
+__all__ = ["lasting_action", "plan_report"]
 
 
 def plan_report(state: RunState, records: Iterable[Record] = ()) -> dict[str, Any]:
     """Return the plan that a dry run made. Its `records` have the words of what it would ask.
 
     Shape: `{plan, digest, playbook, status, inputs, actions: [{path, action, connector, effect, certainty, condition,
-    target, requests: [{method, url, body, volatile}], complete, not_checked, already, hold_s, approvals}], approvals:
+    target, requests: [{method, url, body, volatile}], complete, not_checked, already, prior, hold_s, approvals}],
+    approvals:
     [{path, question, by, quorum, within_s, escalate, certainty, condition, covers}], forms: [{path, question, by,
     within_s, fields, certainty, condition}], waits: [{path, until, at_most_s, certainty, condition}], releases: [{path,
     targets, approvals, certainty, condition}], reads, problems}`. `digest` is the SHA-256 of the playbook texts, inputs
@@ -34,7 +36,7 @@ def plan_report(state: RunState, records: Iterable[Record] = ()) -> dict[str, An
     actions = [_action(state, node) for _, node in tree(state) if node.plan is not None]
     digests = {name: playbook.digest for name, playbook in sorted(state.program.playbooks.items())}
     inputs = to_json(state.root.inputs)
-    relied_on = {"playbooks": digests, "inputs": inputs, "actions": [_lasting(action) for action in actions]}
+    relied_on = {"playbooks": digests, "inputs": inputs, "actions": [lasting_action(action) for action in actions]}
     canonical = json.dumps(relied_on, sort_keys=True, separators=(",", ":"))
     return {
         "plan": state.run,
@@ -48,6 +50,11 @@ def plan_report(state: RunState, records: Iterable[Record] = ()) -> dict[str, An
         "problems": [_problem(node) for _, node in tree(state) if node.error is not None and node.plan is None],
         "error": error_report(state.error),
     }
+
+
+def lasting_action(action: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an action without the fields of its requests that differ each time they are made."""
+    return {**action, "requests": [lasting_request(request) for request in action["requests"]]}
 
 
 def _action(state: RunState, node: Node) -> dict[str, Any]:
@@ -64,6 +71,7 @@ def _action(state: RunState, node: Node) -> dict[str, Any]:
         "complete": plan.complete,
         "not_checked": plan.not_checked,
         "already": plan.already,
+        "prior": to_json(lasting_state(plan.prior)),
         "hold_s": to_json(node.hold_s),
         "approvals": _approvals(state, node) if plan.effect == "change" else [],
     }
@@ -76,18 +84,6 @@ def _likelihood(node: Node) -> dict[str, Any]:
 def _approvals(state: RunState, node: Node) -> list[str]:
     """Return the approvals that would have to be given first."""
     return [path for path, standing in approvals_over(state, node) if standing in ("given", "open")]
-
-
-def _lasting(action: dict[str, Any]) -> dict[str, Any]:
-    """Return an action without the fields of its requests that differ each time they are made."""
-    requests = [{**request, "body": _without(request["volatile"], request["body"])} for request in action["requests"]]
-    return {**action, "requests": requests}
-
-
-def _without(volatile: list[str], body: Any) -> Any:
-    if isinstance(body, dict):
-        return {key: _without(volatile, value) for key, value in body.items() if key not in volatile}
-    return [_without(volatile, entry) for entry in body] if isinstance(body, list) else body
 
 
 def _condition(node: Node) -> str | None:
@@ -178,7 +174,13 @@ def _is_read(node: Node) -> bool:
 
 
 def _read(node: Node) -> dict[str, Any]:
-    return {"path": node.path, "action": node.action, "when": "before the changes"}
+    answer = json.dumps(to_json(lasting_state(node.output)), sort_keys=True, separators=(",", ":"))
+    return {
+        "path": node.path,
+        "action": node.action,
+        "when": "before the changes",
+        "answer_sha256": hashlib.sha256(answer.encode()).hexdigest(),
+    }
 
 
 def _problem(node: Node) -> dict[str, Any]:

@@ -210,6 +210,15 @@ def _hold_released(event: ev.HoldReleased) -> Words:
     return f"hold {event.hold} released", "good"
 
 
+def _hold_extended(event: ev.HoldExtended) -> Words:
+    return f"{event.actor} lets hold {event.hold} go on until {_at(event.expires_at)}: {event.reason}", "normal"
+
+
+def _change_refused(event: ev.ChangeRefused) -> Words:
+    end = "; nothing more starts in this run" if event.stops else ""
+    return f"refused ({event.code}, {event.rule}): {event.why}; {event.lift} may lift this{end}", "bad"
+
+
 _WORDS: dict[type[ev.Event], Callable[[Any], Words]] = {
     ev.RunStarted: _started,
     ev.RunTakenOver: lambda e: (f"taken over by process {e.owner[:8]} after the last one ended", "warning"),
@@ -243,6 +252,10 @@ _WORDS: dict[type[ev.Event], Callable[[Any], Words]] = {
     ev.FormAnswered: _answered,
     ev.MessageRefused: _message_refused,
     ev.TargetsNotShown: _not_shown,
+    ev.ChangeRefused: _change_refused,
+    ev.PlanSaved: lambda event: (f"saved by {event.actor}, to be applied until {_at(event.expires_at)}", "normal"),
+    ev.PlanDenied: lambda event: (f"{event.actor} may not apply it: {'; '.join(event.reasons)}", "warning"),
+    ev.PlanTaken: lambda event: (f"applied by {event.actor} as run {event.run}", "normal"),
     ev.ActionIntended: _intended,
     ev.HoldOpened: _hold_opened,
     ev.UndoSet: _undo_set,
@@ -260,6 +273,7 @@ _WORDS: dict[type[ev.Event], Callable[[Any], Words]] = {
     ev.ReleaseRequested: lambda e: (f"looks for holds on {_few(_name(target) for target in e.targets)}", "detail"),
     ev.HoldsFound: _holds_found,
     ev.HoldReleased: _hold_released,
+    ev.HoldExtended: _hold_extended,
     ev.StepFailed: lambda e: (f"failed: {e.error.message}", "bad"),
     ev.StepResolved: _resolved,
     ev.CancelRequested: lambda e: (f"{e.actor} cancels the run: {e.reason}", "warning"),

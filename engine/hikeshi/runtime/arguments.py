@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from hikeshi.capabilities import ActionSpec, Entity
+from hikeshi.capabilities import ActionSpec, Effect, Entity
 from hikeshi.connector.errors import Invalid
 from hikeshi.playbook.unknown import Unknown, find_unknown
 
-__all__ = ["owner_of", "typed_arguments", "unknown_arguments"]
+__all__ = ["EXPIRY", "owner_of", "typed_arguments", "unknown_arguments", "with_expiry"]
+
+EXPIRY = "expires_in_s"
+"""The argument by which a change says after how many seconds the product lifts it itself."""
 
 
 def unknown_arguments(arguments: Mapping[str, Any]) -> list[str]:
@@ -43,6 +47,16 @@ def typed_arguments(spec: ActionSpec, arguments: Mapping[str, Any]) -> dict[str,
             raise Invalid(f"{spec.name}: {where}: {first['msg']}") from None
     _refuse_empty(spec, typed)
     return typed
+
+
+def with_expiry(spec: ActionSpec, typed: dict[str, Any], hold_s: Any) -> dict[str, Any]:
+    """Let the product itself lift a change when its hold is over, if it can: a lost engine then releases as well.
+
+    `hold_s` is in seconds, or unknown, or null. What the playbook says itself counts more.
+    """
+    if spec.effect is not Effect.CHANGE or typed.get(EXPIRY, 0) is not None or not isinstance(hold_s, int | float):
+        return typed
+    return {**typed, EXPIRY: math.ceil(hold_s)}
 
 
 def _refuse_empty(spec: ActionSpec, typed: Mapping[str, Any]) -> None:

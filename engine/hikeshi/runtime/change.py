@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from hikeshi.capabilities import ActionSpec, Recovery, build_spec
@@ -21,16 +21,20 @@ from hikeshi.core import StartAction
 from hikeshi.core import events as ev
 from hikeshi.core.events import ErrorRecord, Event
 from hikeshi.core.evolve_people import target_key
+from hikeshi.core.lasting import lasting_request
 from hikeshi.journal import JournalError
 from hikeshi.runtime.call import call
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
+from hikeshi.runtime.planned import Difference, Planned
 from hikeshi.runtime.reads import read_one
+from hikeshi.runtime.standing import check_unchanged
 from hikeshi.runtime.targets import Target, action_key, targets_of
 from hikeshi.secrets import Redactor, SecretUnavailable
 
 if TYPE_CHECKING:
     from hikeshi.runtime.ledger import Ledger
+    from hikeshi.runtime.rules import Rules
 
 __all__ = ["ChangeCall"]
 
@@ -72,6 +76,8 @@ class ChangeCall:
     redactor: Redactor
     ledger: Ledger | None = None
     check: Callable[[], None] | None = None  # raises unless this process may still send
+    planned: Planned | None = None
+    rules: Rules | None = None
     fates: list[_Fate] = field(default_factory=list)
     repeated: bool = False  # an earlier request may have had its effect
 
@@ -85,6 +91,13 @@ class ChangeCall:
         if not_shown is not None:
             return [not_shown]
         await self._read_prior()
+        self._refuse_changed()
+        differs = await self._differs()
+        if differs is not None:
+            return [differs]
+        stopped = self._stopped()
+        if stopped is not None:
+            return [stopped]
         if any(fate.open for fate in self.fates):
             await record(self._intents())
             await self._send_and_see()
@@ -161,6 +174,69 @@ class ChangeCall:
             fate.prior = fate.state = state
             if self.spec.marks.done(state, state):
                 fate.outcome = "already"
+
+    def _stopped(self) -> Event | None:
+        """Return how the kill switch holds this back, or None. It is read at this moment, from where it is stored."""
+        stop = None if self.rules is None else self.rules.stop(self.spec.name, self.connector.name)
+        if stop is None or not any(fate.open for fate in self.fates):
+            return None
+        from hikeshi.runtime.rules import stopped_by
+
+        return stopped_by(stop, self.command, self.connector.name, [fate.target for fate in self.fates])
+
+    def _check_leaving(self, door: Door) -> None:
+        """Raise if nothing may leave now: this process has lost the run, or the kill switch is engaged."""
+        if self.check is not None:
+            self.check()
+        if self.rules is not None:
+            # An earlier request of the same change may have had its effect.
+            applied = Applied.MAYBE if door.sent else Applied.NO
+            self.rules.check_stop(self.spec.name, self.connector.name, applied)
+
+    async def _differs(self) -> Event | None:
+        """Return how this is not what the plan showed that is applied, or None."""
+        if self.planned is None:
+            return None
+        states = [self.redactor.data(_plain(fate.prior)) for fate in self.fates]
+        targets = [fate.target for fate in self.fates]
+        found = self.planned.difference(self.spec, self.command, self.connector.name, targets, states)
+        if found is None:
+            found = await self._other_requests(self.planned)
+        if found is None:
+            return None
+        label = ", ".join(target.label for target in targets[:3])
+        why = f"{self.command.path}: {found.why}; nothing of it was sent"
+        return ev.ChangeRefused(
+            self.command.path,
+            self.command.attempt,
+            found.code,
+            f"plan {self.planned.plan}",
+            label,
+            why,
+            "whoever makes a new plan",
+            stops=True,
+        )
+
+    async def _other_requests(self, planned: Planned) -> Difference | None:
+        from hikeshi.runtime.planning import preview
+
+        shown, sent = planned.requests(self.command.path), [fate.target.value for fate in self.fates if fate.open]
+        if shown is None or not sent:
+            return None
+        requests, complete = await preview(self.spec, self.arguments, sent, self.connector)
+        now = [lasting_request(request) for request in self.redactor.data(requests)]
+        if now == [lasting_request(request) for request in shown[0]] and complete == shown[1]:
+            return None
+        return Difference("not_planned", "it would send other requests than the plan shows")
+
+    def _refuse_changed(self) -> None:
+        """Raise ChangedSince if this undoes a change, and somebody else has changed the target since."""
+        hold = self.ledger.get(self.command.releases) if self.ledger and self.command.releases else None
+        if hold is None or self.ledger is None or self.ledger.overrides(self.run):
+            return
+        for fate in self.fates:
+            if fate.open:
+                check_unchanged(hold, self.spec, fate.prior, self.redactor.data(_plain(fate.prior)))
 
     async def _states(self, fates: list[_Fate]) -> list[Any]:
         """Read the states of these targets back, in their order."""
@@ -243,7 +319,7 @@ class ChangeCall:
     async def _send_and_see(self) -> None:
         sent = [fate for fate in self.fates if fate.open]
         door = Door(mode="live", effect=self.spec.effect, action=self.spec.name, intended=True, key=self._key(sent))
-        door.check = self.check
+        door.check = partial(self._check_leaving, door)
         try:
             await self._send_then_see(sent, door)
         except JournalError:
@@ -362,7 +438,9 @@ class ChangeCall:
         error = None if fate.error is None else error_record(fate.error, self.redactor)
         opened = self._holds and (fate.outcome != "already" or fate.shares)
         hold = self._hold_id(fate) if opened else None
-        return ev.TargetSettled(self.command.path, fate.target.identity, fate.outcome, error, hold)  # type: ignore[arg-type]
+        kept = opened and fate.outcome in ("done", "already")
+        state = self.redactor.data(_plain(fate.state)) if kept else None
+        return ev.TargetSettled(self.command.path, fate.target.identity, fate.outcome, error, hold, state)  # type: ignore[arg-type]
 
     def _summary(self, fates: list[_Fate], kind: str | None, applied: Any) -> ErrorRecord:
         """Return one error for all targets that did not make it."""

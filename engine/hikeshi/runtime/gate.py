@@ -19,7 +19,7 @@ from hikeshi.core import events as ev
 from hikeshi.core.events import ErrorRecord, Event
 from hikeshi.journal import JournalError
 from hikeshi.playbook.unknown import find_unknown
-from hikeshi.runtime.arguments import owner_of, typed_arguments, unknown_arguments
+from hikeshi.runtime.arguments import owner_of, typed_arguments, unknown_arguments, with_expiry
 from hikeshi.runtime.call import call
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import RunCancelled, error_record
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from hikeshi.runtime.carry import Carry
     from hikeshi.runtime.change import ChangeCall
     from hikeshi.runtime.ledger import Ledger
+    from hikeshi.runtime.planned import Planned
+    from hikeshi.runtime.rules import Rules
 
 __all__ = ["Gate", "Recorder"]
 
@@ -53,6 +55,8 @@ class Gate:
     ledger: Ledger | None = None
     check: Callable[[], None] | None = None  # raises unless this process may still send
     carry: Carry | None = None
+    planned: Planned | None = None  # of a run that applies a plan
+    rules: Rules | None = None
 
     async def perform(self, command: StartAction, record: Recorder) -> list[Event]:
         """Carry out one attempt and return the events that say how it ended; `record` stores what comes before that.
@@ -78,10 +82,13 @@ class Gate:
         unknown = unknown_arguments(command.arguments)
         if unknown:
             return [plan_unknown(spec, command, unknown)]
-        typed = typed_arguments(spec, command.arguments)
+        typed = with_expiry(spec, typed_arguments(spec, command.arguments), command.hold_s)
         names = self._where(spec, typed, command)
         if spec.effect is Effect.READ:
             return await self._read(spec, command, typed, names)
+        refused = await self._refused(spec, command, typed, names[0])
+        if refused is not None:
+            return [refused]
         if self.mode == "plan":
             return [await plan_call(spec, command, typed, self.instances.get(names[0]), self.altered)]
         if spec.effect is Effect.NOTIFY:
@@ -93,6 +100,17 @@ class Gate:
                 return [released, ev.ActionSucceeded(command.path, command.attempt, None, already=True)]
         return await self._change(spec, command, typed, names[0]).make(record)
 
+    async def _refused(
+        self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str
+    ) -> Event | None:
+        """Return how a rule refuses a change that has not begun, or None. Undoing is never refused."""
+        if self.rules is None or spec.effect is not Effect.CHANGE or command.intent is not None or command.releases:
+            return None
+        from hikeshi.runtime.rules import refused_by
+
+        refusal = await self.rules.refusal(spec, typed, self.instances.get(name), self.mode)
+        return None if refusal is None else refused_by(refusal, command)
+
     async def read_back(self, command: StartAction) -> Any:
         """Return the state that a change of unknown outcome left behind, as plain data. Raises ConnectorError."""
         spec = self.catalogue.spec(command.action)
@@ -103,7 +121,10 @@ class Gate:
         from hikeshi.runtime.change import ChangeCall  # a run begins with reads, and need not wait for it
 
         connector = self.instances.get(name)
-        return ChangeCall(self.run, spec, command, typed, connector, self.clock, self.redactor, self.ledger, self.check)
+        change = ChangeCall(self.run, spec, command, typed, connector, self.clock, self.redactor, self.ledger)
+        change.check, change.planned = self.check, self.planned
+        change.rules = None if command.releases else self.rules
+        return change
 
     def _where(self, spec: ActionSpec, typed: dict[str, Any], command: StartAction) -> tuple[str, ...]:
         owner = owner_of(spec, typed)

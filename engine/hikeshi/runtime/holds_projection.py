@@ -10,20 +10,27 @@ from typing import Any
 
 from hikeshi.journal import Record
 
-__all__ = ["EXPIRY", "HoldsProjection"]
+__all__ = ["ASKED_FOR", "EXPIRY", "HoldNotKept", "HoldsProjection"]
 
 EXPIRY = "a hold is over"
 """The reason of a run that the engine starts by itself to release a hold whose time is over."""
 
+ASKED_FOR = frozenset({"release-holds", "undo-run"})
+"""The playbooks of runs in which somebody releases holds, or undoes what a run did; such a run has a reason."""
+
 _STATUS = {"done": "active", "failed": "void", "unknown": "unknown", "already": "active"}
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 300, 3600
+
+
+class HoldNotKept(Exception):
+    """A hold that somebody wants to go on is over, or about to end; the event that says so is not stored."""
 
 
 class HoldsProjection:
     """One row for each change of one target, from before it was sent until it is undone."""
 
     name = "holds"
-    version = 4
+    version = 5
     schema = """
         CREATE TABLE holds (
             hold TEXT PRIMARY KEY,
@@ -34,14 +41,19 @@ class HoldsProjection:
             target TEXT NOT NULL,
             label TEXT NOT NULL,
             prior TEXT NOT NULL,
+            state TEXT,
             undo TEXT NOT NULL,
             status TEXT NOT NULL,
             opened_at TEXT NOT NULL,
             settled_at TEXT,
             expires_at TEXT,
             closed_at TEXT,
+            closed_by TEXT,
             passed_to TEXT,
+            undoing TEXT,
             releasing TEXT,
+            release_run TEXT,
+            release_error TEXT,
             release_tries INTEGER NOT NULL DEFAULT 0,
             retry_at TEXT
         );
@@ -49,6 +61,8 @@ class HoldsProjection:
         CREATE INDEX holds_by_run ON holds (run, path);
         CREATE INDEX holds_by_expiry ON holds (expires_at) WHERE status = 'active' AND expires_at IS NOT NULL;
         CREATE INDEX holds_releasing ON holds (releasing) WHERE releasing IS NOT NULL;
+        CREATE INDEX holds_undoing ON holds (undoing) WHERE undoing IS NOT NULL;
+        CREATE TABLE releases (run TEXT PRIMARY KEY, overrides INTEGER NOT NULL);
     """
 
     def apply(self, tx: sqlite3.Connection, record: Record) -> None:
@@ -67,9 +81,14 @@ class HoldsProjection:
                 )
             case "HoldReleased":
                 _released(tx, record, data)
-            case "RunStarted" if data["reason"] == EXPIRY:
-                for hold in data["inputs"]["holds"]:
-                    tx.execute("UPDATE holds SET releasing = ? WHERE hold = ?", (record.run, hold))
+            case "HoldExtended":
+                _extended(tx, record, data)
+            case "RunStarted" if data["reason"] is not None:
+                _release_started(tx, record, data)
+            case "ReleaseRequested":
+                _release_requested(tx, record, data)
+            case "ActionFailed" | "ActionUnknown" if record.path.endswith("]"):
+                _release_failed(tx, record, data)
             case "RunFinished":
                 _release_ended(tx, record)
 
@@ -98,22 +117,22 @@ def _opened(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> 
 def _settled(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
     """Note what became of a change. One without an inverse is recorded as done, never as held."""
     status, at = _STATUS[str(data["outcome"])], record.at.isoformat()
-    if status == "active" and _closes_others(tx, data, at):
+    if status == "active" and _closes_others(tx, record, data):
         status = "done"
     tx.execute(
         "UPDATE holds SET status = CASE WHEN ? = 'active' AND undo = 'null' THEN 'done' ELSE ? END,"
-        " settled_at = ? WHERE hold = ?",
-        (status, status, at, data["hold"]),
+        " settled_at = ?, state = ? WHERE hold = ?",
+        (status, status, at, json.dumps(data.get("state")), data["hold"]),
     )
 
 
-def _closes_others(tx: sqlite3.Connection, data: Mapping[str, Any], at: str) -> bool:
+def _closes_others(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> bool:
     """Close the holds that this change undid; undoing what is held is no hold of its own."""
     closed = tx.execute(
-        "UPDATE holds SET status = 'released', closed_at = ? WHERE target = ? AND status = 'active'"
+        "UPDATE holds SET status = 'released', closed_at = ?, closed_by = ? WHERE target = ? AND status = 'active'"
         " AND connector = (SELECT connector FROM holds WHERE hold = ?)"
         " AND json_extract(undo, '$.action') = (SELECT action FROM holds WHERE hold = ?)",
-        (at, data["target"], data["hold"], data["hold"]),
+        (record.at.isoformat(), record.run, data["target"], data["hold"], data["hold"]),
     )
     return closed.rowcount > 0
 
@@ -136,19 +155,62 @@ def _released(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -
         keeps = tx.execute("SELECT 1 FROM holds WHERE hold = ? AND status = 'active'", (data["to"],)).fetchone()
         if keeps is None:
             tx.execute(
-                "UPDATE holds SET releasing = NULL, retry_at = NULL, release_tries = release_tries + 1,"
+                "UPDATE holds SET releasing = NULL, undoing = NULL, retry_at = NULL, release_tries = release_tries + 1,"
                 " expires_at = COALESCE(expires_at, ?) WHERE hold = ?",
                 (record.at.isoformat(), data["hold"]),
             )
             return
     tx.execute(
-        "UPDATE holds SET status = ?, closed_at = ?, passed_to = ?, releasing = NULL WHERE hold = ?",
-        (data["outcome"], record.at.isoformat(), data["to"], data["hold"]),
+        "UPDATE holds SET status = ?, closed_at = ?, closed_by = ?, passed_to = ?, releasing = NULL, undoing = NULL,"
+        " release_error = NULL WHERE hold = ?",
+        (data["outcome"], record.at.isoformat(), record.run, data["to"], data["hold"]),
+    )
+
+
+def _extended(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
+    """Give a hold another end, unless it has none to give any more: two may have spoken at the same moment."""
+    changed = tx.execute(
+        "UPDATE holds SET expires_at = ? WHERE hold = ? AND status IN ('active', 'unknown')"
+        " AND releasing IS NULL AND undoing IS NULL AND (expires_at IS NULL OR expires_at > ?)",
+        (data["expires_at"], data["hold"], record.at.isoformat()),
+    )
+    if changed.rowcount == 0:
+        raise HoldNotKept(f"hold {data['hold']} is over, or is being released now")
+
+
+def _release_started(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
+    """Note which holds the engine is about to release, or that somebody is about to name some."""
+    if data["reason"] == EXPIRY:
+        for hold in data["inputs"]["holds"]:
+            tx.execute("UPDATE holds SET releasing = ?, release_run = ? WHERE hold = ?", (record.run, record.run, hold))
+    elif data["playbook"] in ASKED_FOR:
+        tx.execute("INSERT INTO releases VALUES (?, ?)", (record.run, data["inputs"]["override"] is True))
+
+
+def _release_requested(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
+    """Note what somebody is releasing, so that nothing else begins to."""
+    if tx.execute("SELECT 1 FROM releases WHERE run = ?", (record.run,)).fetchone() is None:
+        return
+    for hold in data["targets"]:
+        tx.execute(
+            "UPDATE holds SET undoing = ?, release_run = ? WHERE hold = ? AND status = 'active'",
+            (record.run, record.run, hold),
+        )
+
+
+def _release_failed(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
+    """Keep why the last try did not release a hold, for whoever looks at what is contained."""
+    hold = record.path.rpartition("[")[2].removesuffix("]")
+    tx.execute(
+        "UPDATE holds SET release_error = ? WHERE hold = ? AND ? IN (releasing, undoing)",
+        (data["error"]["message"], hold, record.run),
     )
 
 
 def _release_ended(tx: sqlite3.Connection, record: Record) -> None:
-    """Note when to try again what a run was to release, and did not."""
+    """Note when to try again what a run was to release, and did not. What somebody tried, somebody tries again."""
+    tx.execute("UPDATE holds SET undoing = NULL WHERE undoing = ?", (record.run,))
+    tx.execute("DELETE FROM releases WHERE run = ?", (record.run,))
     rows = tx.execute("SELECT hold, release_tries FROM holds WHERE releasing = ?", (record.run,)).fetchall()
     for hold, tries in rows:
         wait_s = min(_FIRST_RETRY_S * 2**tries, _LONGEST_RETRY_S)

@@ -14,10 +14,16 @@ from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["Hold", "Ledger"]
 
+_KEPT = frozenset({"opening", "active", "unknown"})
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """One change of one target that has not been undone. `undo` is `{action, arguments}`, or None if it has none."""
+    """One change of one target. `undo` is `{action, arguments}`, or None if it has none.
+
+    `prior` is what was there before, and `state` what was read back after the change; both as plain data. `release_*`
+    tell of the last try to release it. Times are UTC.
+    """
 
     hold: str
     run: str
@@ -31,6 +37,36 @@ class Hold:
     status: str
     opened_at: datetime
     expires_at: datetime | None
+    state: Any = None
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    passed_to: str | None = None
+    undoing: str | None = None
+    releasing: str | None = None
+    release_tries: int = 0
+    release_run: str | None = None
+    release_error: str | None = None
+    retry_at: datetime | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Say whether its target is contained, or may be."""
+        return self.status in _KEPT
+
+    @property
+    def lifted_at(self) -> datetime | None:
+        """Return when the product itself lifts it, or None if it said no such time."""
+        at = self.state.get("expires_at") if isinstance(self.state, Mapping) else None
+        return _time(at) if isinstance(at, str) else None
+
+    @property
+    def under_release(self) -> str | None:
+        """Return the run that is releasing it now, or None."""
+        return self.undoing or self.releasing
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Say whether it should have ended by now."""
+        return self.status == "active" and self.expires_at is not None and self.expires_at <= now
 
 
 class Ledger:
@@ -46,6 +82,14 @@ class Ledger:
     def kept(self) -> list[Hold]:
         """Return what is contained now, or may be, oldest first."""
         return list(self._select("status IN ('opening', 'active', 'unknown') ORDER BY opened_at, hold", ()))
+
+    def of_run(self, run: str) -> list[Hold]:
+        """Return every change of a run that was recorded as intended, whatever became of it, the newest first."""
+        return list(self._select("run = ? ORDER BY rowid DESC", (run,)))
+
+    def overrides(self, run: str) -> bool:
+        """Say whether a person started this run to undo changes even where somebody else has changed the target."""
+        return bool(self._journal.query("SELECT 1 FROM releases WHERE run = ? AND overrides", (run,)))
 
     def active_on(self, action: str, connector: str, target: str) -> Hold | None:
         """Return the oldest active hold that this action has on a target of a connector instance."""
@@ -78,7 +122,7 @@ class Ledger:
         """Return the holds whose time is over and that nobody is releasing, the one that is due first before others."""
         where = (
             "status = 'active' AND expires_at <= ? AND (retry_at IS NULL OR retry_at <= ?) AND releasing IS NULL"
-            " ORDER BY expires_at, hold"
+            " AND undoing IS NULL ORDER BY expires_at, hold"
         )
         return list(self._select(where, (_text(now), _text(now))))
 
@@ -86,7 +130,7 @@ class Ledger:
         """Return when the next hold is due, or None."""
         rows = self._journal.query(
             "SELECT MIN(MAX(expires_at, COALESCE(retry_at, expires_at))) AS due FROM holds"
-            " WHERE status = 'active' AND expires_at IS NOT NULL AND releasing IS NULL"
+            " WHERE status = 'active' AND expires_at IS NOT NULL AND releasing IS NULL AND undoing IS NULL"
         )
         return None if rows[0]["due"] is None else datetime.fromisoformat(rows[0]["due"])
 
@@ -113,21 +157,38 @@ class Ledger:
 
     def _select(self, where: str, parameters: Sequence[Any]) -> Iterator[Hold]:
         for row in self._journal.query(f"SELECT * FROM holds WHERE {where}", parameters):  # noqa: S608 - our own texts
-            expires_at = row["expires_at"]
-            yield Hold(
-                row["hold"],
-                row["run"],
-                row["path"],
-                row["action"],
-                row["connector"],
-                row["target"],
-                row["label"],
-                from_json(json.loads(row["prior"])),
-                from_json(json.loads(row["undo"])),  # type: ignore[arg-type]  # a map, as we wrote it
-                row["status"],
-                datetime.fromisoformat(row["opened_at"]),
-                None if expires_at is None else datetime.fromisoformat(expires_at),
-            )
+            yield _hold(row)
+
+
+def _hold(row: Any) -> Hold:
+    return Hold(
+        row["hold"],
+        row["run"],
+        row["path"],
+        row["action"],
+        row["connector"],
+        row["target"],
+        row["label"],
+        from_json(json.loads(row["prior"])),
+        from_json(json.loads(row["undo"])),  # type: ignore[arg-type]  # a map, as we wrote it
+        row["status"],
+        datetime.fromisoformat(row["opened_at"]),
+        _time(row["expires_at"]),
+        None if row["state"] is None else from_json(json.loads(row["state"])),
+        _time(row["closed_at"]),
+        row["closed_by"],
+        row["passed_to"],
+        row["undoing"],
+        row["releasing"],
+        row["release_tries"],
+        row["release_run"],
+        row["release_error"],
+        _time(row["retry_at"]),
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _text(at: datetime) -> str:

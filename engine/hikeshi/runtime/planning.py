@@ -15,9 +15,9 @@ from hikeshi.playbook.unknown import Unknown
 from hikeshi.quick_dataclass import dataclass
 from hikeshi.runtime.call import call
 from hikeshi.runtime.reads import read_one
-from hikeshi.runtime.targets import targets_of
+from hikeshi.runtime.targets import Target, targets_of
 
-__all__ = ["Altered", "plan_call", "plan_unknown", "unknown_output"]
+__all__ = ["Altered", "plan_call", "plan_unknown", "preview", "unknown_output"]
 
 
 @dataclass(slots=True)
@@ -95,7 +95,17 @@ async def plan_call(
         not_checked=[] if already else not_checked,
         output=_output(spec, states) if already else unknown_output(spec, "the action is only planned"),
         already=already,
+        prior=_priors(targets, states),
     )
+
+
+async def preview(
+    spec: ActionSpec, typed: Mapping[str, Any], entries: list[Any], connector: Connector
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return the requests that a change would send now for these targets, and whether these are all of them."""
+    door = Door(mode="plan", effect=spec.effect, action=spec.name)
+    complete = await _capture(spec, dict(typed), entries, connector, door)
+    return [_request(request) for request in door.captured], complete
 
 
 async def _prior(spec: ActionSpec, typed: Mapping[str, Any], connector: Connector) -> list[Any]:
@@ -124,6 +134,13 @@ def _not_checked(spec: ActionSpec, connector: Connector) -> str:
     if spec.effect is Effect.NOTIFY:
         return f"whether {connector.name} accepts and delivers the message"
     return f"whether {connector.name} accepts the change and carries it out"
+
+
+def _priors(targets: list[Target], states: list[Any]) -> Any:
+    if not states:
+        return None
+    pairs = zip(targets, states, strict=True)
+    return [{"target": target.identity, "state": state.model_dump(mode="json")} for target, state in pairs]
 
 
 def _target(spec: ActionSpec, targets: list[dict[str, str]]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hikeshi.journal import Projection, Record
 from hikeshi.runtime.holds_projection import HoldsProjection
+from hikeshi.runtime.stops import StopsProjection
 
 __all__ = ["HoldsProjection", "KeyTaken", "QuestionsProjection", "RunsProjection", "standard_projections"]
 
@@ -24,7 +25,7 @@ class KeyTaken(Exception):
 
 def standard_projections() -> list[Projection]:
     """Return every table that the engine keeps."""
-    return [RunsProjection(), QuestionsProjection(), HoldsProjection()]
+    return [RunsProjection(), QuestionsProjection(), HoldsProjection(), StopsProjection()]
 
 
 class RunsProjection:

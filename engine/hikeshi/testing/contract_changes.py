@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
-from hikeshi.capabilities import Effect, Entity
+from hikeshi.capabilities import ActionSpec, Effect, Entity
 from hikeshi.connector import Conflict, PartialFailure
 from hikeshi.testing.contract_bench import Bench, Outcome, Stand
 from hikeshi.testing.contract_case import Case, Problem
 
 __all__ = ["CHECKS"]
 
+_EXPIRY = "expires_in_s"
+_CLOSE = timedelta(minutes=2)  # products count in whole minutes
 Examination = Callable[[Bench], AsyncIterator[Problem]]
 
 
@@ -103,6 +106,44 @@ async def undo_restores_the_estate(bench: Bench) -> AsyncIterator[Problem]:
                 yield Problem(f"{undo} left: {_difference(before, bench.snapshot())}", case.action)
 
 
+async def native_expiry_ends_a_change(bench: Bench) -> AsyncIterator[Problem]:
+    """What takes `expires_in_s` is lifted by the product itself at that time, and reading it back says when.
+
+    The engine fills the argument in from the hold of a step, so that a lost engine still releases.
+    """
+    async with bench.stand() as stand:
+        tried = set()
+        for case, spec in bench.cases(Effect.CHANGE):
+            lasts_s = case.arguments.get(_EXPIRY)
+            if lasts_s is None or spec.marks.verify is None:
+                continue
+            tried.add(case.action)
+            await stand.prepare(case)
+            prior = await stand.states(spec)
+            await stand.do(case.action)
+            await stand.reached(spec, prior)
+            for text in await _wrong_with_expiry(stand, spec, lasts_s):
+                yield Problem(text, case.action)
+        for name, spec in bench.specs.items():
+            if _EXPIRY in spec.by_name and name not in tried:
+                yield Problem(f"no case says {_EXPIRY}", name)
+
+
+async def _wrong_with_expiry(stand: Stand, spec: ActionSpec, lasts_s: float) -> list[str]:
+    assert spec.marks.done is not None
+    estate = stand.bench.simulation.estate
+    found = []
+    # A product that is told a moment, not a time span, is told it by the connector's clock.
+    wanted = [now + timedelta(seconds=lasts_s) for now in (estate.now(), datetime.now(UTC))]
+    ends = [getattr(state, "expires_at", None) for state in await stand.states(spec)]
+    if not all(end is not None and any(abs(end - each) < _CLOSE for each in wanted) for end in ends):
+        found.append(f"{spec.marks.verify} says that it ends at {ends}, and not about {wanted[0]}")
+    estate.advance(lasts_s + _CLOSE.total_seconds())
+    if any(spec.marks.done(state, state) for state in await stand.states(spec)):
+        found.append(f"is still so {_CLOSE} after the time that it was given")
+    return found
+
+
 async def repeating_is_safe(bench: Bench) -> AsyncIterator[Problem]:
     """The same change once more is Conflict or no error, and changes nothing further."""
     async with bench.stand() as stand:
@@ -183,4 +224,5 @@ CHECKS: dict[Examination, tuple[Effect, ...]] = {
     plan_changes_nothing: (Effect.CHANGE, Effect.NOTIFY),
     plan_equals_what_is_sent: (Effect.CHANGE, Effect.NOTIFY),
     reads_change_nothing: (Effect.READ,),
+    native_expiry_ends_a_change: (Effect.CHANGE,),
 }

@@ -177,7 +177,7 @@ def test_an_intact_journal_is_ok_as_far_as_it_can_tell(intact: Path) -> None:
     found = verify(intact)
     assert (found.status, found.records, found.runs) == ("ok_unanchored_tail", LENGTH + 6, 4)
     assert (found.first_bad, found.problems) == (None, ())
-    for word in ("cut off", "whole runs", "older copy", "anew", "no signed checkpoints yet"):
+    for word in ("cut off", "whole runs", "older copy", "anew", "signed checkpoint kept elsewhere"):
         assert word in found.note
 
 

@@ -26,6 +26,33 @@ FROM records ORDER BY id;
 -- all_heads: the last record of every run, to verify
 SELECT run, seq, hash FROM heads;
 
+-- journal_size: how many records there are; their ids have no gaps
+SELECT coalesce(max(id), 0) FROM records;
+
+-- places_after: which records come next in the order of appending, without their contents
+SELECT id, run, seq, hash FROM records WHERE id > ? ORDER BY id LIMIT ?;
+
+-- place_of_record: where in the order of appending a record stands
+SELECT id FROM records WHERE run = ? AND seq = ?;
+
+-- store_checkpoint: of two processes that sign the same size, the first one counts
+INSERT INTO checkpoints (size, at, note, edge) VALUES (?, ?, ?, ?) ON CONFLICT (size) DO NOTHING;
+
+-- last_checkpoint: where the next one goes on
+SELECT size, at, note, edge FROM checkpoints ORDER BY size DESC LIMIT 1;
+
+-- all_checkpoints: to export and to verify
+SELECT size, at, note, edge FROM checkpoints ORDER BY size;
+
+-- store_receipt: a checkpoint has reached an anchor
+INSERT INTO receipts (anchor, size, at, receipt) VALUES (?, ?, ?, ?);
+
+-- anchored_size: up to which checkpoint an anchor has got them
+SELECT coalesce(max(size), 0) FROM receipts WHERE anchor = ?;
+
+-- all_receipts: to export
+SELECT anchor, size, at, receipt FROM receipts ORDER BY id;
+
 -- check_records: whether the index and the table of records agree
 PRAGMA integrity_check(records);
 

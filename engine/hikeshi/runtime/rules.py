@@ -1,0 +1,126 @@
+"""What the project's rules say of a change that is about to be made: protected assets, and the kill switch.
+
+Undoing is never held back by either: what is contained may always be let go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from hikeshi.capabilities import ActionSpec, Entity, User, build_spec
+from hikeshi.connector import Connector
+from hikeshi.connector.errors import Applied, ConnectorError
+from hikeshi.core import StartAction
+from hikeshi.core import events as ev
+from hikeshi.guardrails import Guardrails, Names, Refusal, Stop, Stops
+from hikeshi.quick_dataclass import dataclass
+from hikeshi.runtime.reads import read_one
+from hikeshi.runtime.targets import Target, targets_of
+from hikeshi.secrets import SecretUnavailable
+
+__all__ = ["ChangeStopped", "Rules", "refused_by", "stopped_by"]
+
+
+class ChangeStopped(ConnectorError):
+    """The kill switch was engaged between the decision to make a change and the moment it was to leave."""
+
+    kind = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules for the changes of one run. `stops` reads the kill switch anew each time it is asked."""
+
+    guardrails: Callable[[], Guardrails]
+    stops: Callable[[], Stops]
+    playbook: str
+
+    async def refusal(
+        self, spec: ActionSpec, arguments: Mapping[str, Any], connector: Connector, mode: str
+    ) -> Refusal | None:
+        """Return why a change may not be made at all, or None. Asks the product for groups if a rule is about them."""
+        guardrails = self.guardrails()
+        targets = targets_of(spec, arguments)
+        others = {name: _plain(value) for name, value in arguments.items() if name != spec.target}
+        groups = _reader_of_groups(connector, mode) if guardrails.needs_groups(spec.name) else _no_groups
+        names = [await _names(target, others, groups) for target in targets]
+        if spec.target is None:
+            return guardrails.verdict(spec.name, Names.of(connector.name, arguments=others))
+        return next(iter(guardrails.verdicts(spec.name, names)), None)
+
+    def stop(self, action: str, connector: str) -> Stop | None:
+        """Return the kill switch that holds a change back, or None."""
+        return self.stops().match(action, connector, self.playbook)
+
+    def check_stop(self, action: str, connector: str, applied: Applied) -> None:
+        """Raise ChangeStopped if the kill switch holds a change back. The last look, when its bytes are about to go."""
+        stop = self.stop(action, connector)
+        if stop is not None:
+            raise ChangeStopped(_stop_text(stop, action, connector), applied=applied)
+
+
+def refused_by(refusal: Refusal, command: StartAction) -> ev.ChangeRefused:
+    """Return the event of a change that a guardrail refuses."""
+    return ev.ChangeRefused(
+        command.path,
+        command.attempt,
+        str(refusal.code),
+        refusal.rule,
+        refusal.target,
+        refusal.message,
+        refusal.who_may_lift,
+    )
+
+
+def stopped_by(stop: Stop, command: StartAction, connector: str, targets: Sequence[Target]) -> ev.ChangeRefused:
+    """Return the event of a change that the kill switch holds back."""
+    label = ", ".join(target.label for target in targets[:3])
+    return ev.ChangeRefused(
+        command.path,
+        command.attempt,
+        "stopped",
+        f"kill switch {stop.text}",
+        label,
+        _stop_text(stop, command.action, connector),
+        "whoever may release it: hikeshi release-stop",
+    )
+
+
+def _stop_text(stop: Stop, action: str, connector: str) -> str:
+    by = f" by {stop.by}" if stop.by else ""
+    why = f": {stop.why}" if stop.why else ""
+    return f"{action} on {connector} is stopped: the kill switch {stop.text!r} is engaged{by}{why}"
+
+
+Groups = Callable[[User], Awaitable[list[str] | None]]
+
+
+async def _no_groups(_: User) -> list[str] | None:
+    return None
+
+
+def _reader_of_groups(connector: Connector, mode: str) -> Groups:
+    async def read(user: User) -> list[str] | None:
+        try:
+            spec = build_spec("identity", type(connector), "groups_of")
+            found = await read_one(spec, "groups_of", {"user": user}, connector, mode, None)
+        except (ConnectorError, SecretUnavailable, AttributeError):
+            return None  # not known, which is not the same as none
+        return [text for group in found for text in (group.id, group.name)]
+
+    return read
+
+
+async def _names(target: Target, others: Mapping[str, Any], groups: Groups) -> Names:
+    value = target.value
+    kind = value.entity_kind if isinstance(value, Entity) else None
+    names = Names.of(_plain(value), kind, arguments=others)
+    return names.with_groups(await groups(value)) if isinstance(value, User) else names
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    dump = getattr(value, "model_dump", None)
+    return value if dump is None else dump(mode="json")

@@ -1,0 +1,139 @@
+"""Changing the key: believed by whoever pinned either one, and safe if it is interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from hikeshi.audit.checkpoint import CheckpointMaker
+from hikeshi.audit.errors import KeyNotUsable, NoteError
+from hikeshi.audit.key_change import change_key, read_key_change, trust_in
+from hikeshi.audit.keys import KEY_FILE, NEXT_KEY_FILE, key_to_sign, load_key
+from hikeshi.audit.note import new_signer, sign_note
+from hikeshi.audit.stream import AUDIT_RUN, append_own
+from hikeshi.audit.verification import verify_journal
+
+AT = datetime(2026, 2, 3, tzinfo=UTC)
+Now = Callable[[], datetime]
+
+
+def statement(seq: int, old: Any, new: Any, *signers: Any) -> str:
+    text = f"hikeshi audit key change v1\n{seq}\n{old.verifier}\n{new.verifier}\n"
+    return sign_note(text, *(signers or (old, new)))
+
+
+@pytest.mark.safety(23, 24)
+async def test_a_changed_key_is_believed_by_whoever_pinned_one_of_them(log: Any, now: Now) -> None:
+    """Of three: the first, the second and the third."""
+    keys = [key_to_sign(log.folder).verifier]
+    for _ in range(3):
+        await log.add("a", 3)
+        await CheckpointMaker(log.journal, log.folder, now).make()
+        keys.append(await change_key(log.journal, log.folder, actor="mei", at=AT))
+        await CheckpointMaker(log.journal, log.folder, now).make()
+
+    for key in keys:
+        found = verify_journal(log.path, key)
+        assert (found.status, found.signed_to) == ("ok_unanchored_tail", 12)
+    assert len({str(key) for key in keys}) == 4
+    assert len({key.name for key in keys}) == 1
+    assert verify_journal(log.path, new_signer(keys[0].name).verifier).status == "wrong_key"
+
+
+@pytest.mark.safety(23)
+async def test_the_old_key_signs_nothing_that_counts_any_more(log: Any, now: Now) -> None:
+    """Whoever stole it before the change cannot go on with the log."""
+    await log.add("a", 3)
+    await CheckpointMaker(log.journal, log.folder, now).make()
+    stolen = load_key(log.folder / KEY_FILE)
+    new = await change_key(log.journal, log.folder, actor="mei", at=AT)
+    await log.add("a", 3)
+    maker = CheckpointMaker(log.journal, log.folder, now)
+    maker._key.current = lambda: stolen  # type: ignore[method-assign]
+    await maker.make()
+
+    for key in (stolen.verifier, new):
+        found = verify_journal(log.path, key)
+        assert (found.status, found.signed_to) == ("wrong_key", 3)
+
+
+async def test_a_change_that_was_interrupted_is_finished(log: Any, now: Now) -> None:
+    """The process died after the record was stored and before the new key was in its place."""
+    await log.add("a", 3)
+    await CheckpointMaker(log.journal, log.folder, now).make()
+    old = (log.folder / KEY_FILE).read_bytes()
+    new = await change_key(log.journal, log.folder, actor="mei", at=AT)
+    (log.folder / KEY_FILE).replace(log.folder / NEXT_KEY_FILE)
+    (log.folder / KEY_FILE).write_bytes(old)
+    (log.folder / KEY_FILE).chmod(0o600)
+
+    await CheckpointMaker(log.journal, log.folder, now).make()
+
+    assert load_key(log.folder / KEY_FILE).verifier == new
+    assert not (log.folder / NEXT_KEY_FILE).exists()
+    assert verify_journal(log.path, new).signed_to == 4
+
+
+async def test_a_change_that_came_to_no_record_did_not_happen(log: Any, now: Now) -> None:
+    """What it left behind is replaced by the next one."""
+    await log.add("a", 3)
+    await CheckpointMaker(log.journal, log.folder, now).make()
+    key_to_sign(log.folder / "elsewhere")
+    (log.folder / "elsewhere" / KEY_FILE).rename(log.folder / NEXT_KEY_FILE)
+    before = key_to_sign(log.folder).verifier
+    await log.add("a", 1)
+    await CheckpointMaker(log.journal, log.folder, now).make()
+    assert verify_journal(log.path, before).signed_to == 4
+
+    new = await change_key(log.journal, log.folder, actor="mei", at=AT)
+    await CheckpointMaker(log.journal, log.folder, now).make()
+    assert verify_journal(log.path, before).signed_to == verify_journal(log.path, new).signed_to == 5
+
+
+async def test_a_lost_key_is_replaced_openly(log: Any, now: Now) -> None:
+    """Whoever pinned the lost one does not believe the new one; whoever pins the new one does, also what was before."""
+    await log.add("a", 3)
+    await CheckpointMaker(log.journal, log.folder, now).make()
+    lost = key_to_sign(log.folder).verifier
+    with pytest.raises(KeyNotUsable, match="not lost"):
+        await change_key(log.journal, log.folder, actor="mei", at=AT, lost=True)
+    (log.folder / KEY_FILE).unlink()
+
+    new = await change_key(log.journal, log.folder, actor="mei", at=AT, lost=True)
+    await CheckpointMaker(log.journal, log.folder, now).make()
+
+    assert verify_journal(log.path, lost).status == "wrong_key"
+    found = verify_journal(log.path, new)
+    assert (found.status, found.signed_to) == ("ok_unanchored_tail", 4)
+    assert "earlier checkpoints" in found.remarks[0]
+
+
+def test_trust_goes_along_the_changes_only() -> None:
+    """Changes between other keys, and those that name another record, mean nothing."""
+    one, two, three, four = (new_signer("log") for _ in range(4))
+    statements = [(1, statement(1, one, two)), (2, statement(9, two, three)), (3, statement(3, three, four))]
+
+    assert trust_in(one.verifier, statements).keys == (one.verifier, two.verifier)
+    assert trust_in(two.verifier, statements).keys == (one.verifier, two.verifier)
+    assert trust_in(four.verifier, statements).keys == (three.verifier, four.verifier)
+    assert trust_in(one.verifier, statements).retired == {one.verifier: 1}
+
+
+@pytest.mark.parametrize("who", ["old", "new", "stranger"])
+def test_a_change_that_not_both_have_signed_is_refused(who: str) -> None:
+    """Neither may the new key name itself, nor the old one somebody who knows nothing of it."""
+    keys = {name: new_signer("log") for name in ("old", "new", "stranger")}
+    note = statement(1, keys["old"], keys["new"], keys[who])
+
+    with pytest.raises(NoteError):
+        read_key_change(note, "here")
+    assert trust_in(keys["old"].verifier, [(1, note)]).keys == (keys["old"].verifier,)
+
+
+async def test_records_about_the_journal_find_their_place(log: Any) -> None:
+    """Also while other processes write there."""
+    assert [await append_own(log.journal, "Noted", {"n": n}, AT) for n in range(3)] == [1, 2, 3]
+    assert [record.run for record in log.journal.read(AUDIT_RUN)] == [AUDIT_RUN] * 3
