@@ -143,6 +143,7 @@ def test_holds_are_verified_against_the_products(hikeshi: CommandLine, place: Pl
     drift = hikeshi("holds", "verify", "--json")
     assert drift.code == 8
     assert [each["standing"] for each in drift.document["holds"]] == ["released", "held"]
+    assert hikeshi("holds", "--json", "verify").document == drift.document
     assert hikeshi("holds", "verify", hold_of(hikeshi, "edr.block_hashes")).code == 0
     place.order(product="crowdstrike", path="/iocs/**", status=500)
     unread = hikeshi("holds", "verify", hold_of(hikeshi, "edr.block_hashes"))

@@ -27,6 +27,15 @@ steps:
 """
 
 
+UNBLOCK = """
+id: unblock
+name: Let something run again
+inputs: {indicators: {type: list, items: indicator}}
+steps:
+  - {id: unblock, action: edr.unblock_hashes, with: {hashes: "{{ inputs.indicators }}", reason: test}}
+"""
+
+
 def what_is_there(place: Place) -> Any:
     """Return the estate without what no undo brings back: what was said, finished jobs, and ended sessions."""
     place.estate.settle()
@@ -107,6 +116,25 @@ async def test_a_block_that_somebody_made_anew_is_not_taken_away(drill: Drill, p
     undone = await undo(drill, outcome.state.run, override=True)
     assert undone.finished == "succeeded"
     assert place.prevented() == set()
+
+
+@pytest.mark.safety(20)
+async def test_a_block_that_had_an_end_gets_it_back(drill: Drill, place: Place) -> None:
+    """Somebody had blocked a hash for two hours; a run unblocked it, and its undo does not block it for good."""
+    drill.add_playbook("held-block", HELD)
+    await drill.run("held-block", {"indicators": [MALWARE_SHA256]})
+    other = Drill(drill.folder.parent / "other", drill.secrets)
+    other.configure(place.simulation.project_settings(place.url))
+    other.add_playbook("unblock", UNBLOCK)
+    try:
+        outcome = await other.run("unblock", {"indicators": [MALWARE_SHA256]})
+        assert place.prevented() == set()
+        assert (await undo(other, outcome.state.run)).finished == "succeeded"
+    finally:
+        await other.aclose()
+    (again,) = place.estate.iocs.values()
+    assert again.expires_at is not None
+    assert abs((again.expires_at - place.estate.now()).total_seconds() - 7200) < 60
 
 
 @pytest.mark.safety(22)

@@ -17,6 +17,7 @@ from hikeshi.app import Hikeshi, KeyHeld, MessageNotTaken, MessageNotWanted, Not
 from hikeshi.connector import ConnectorError
 from hikeshi.core import RunState
 from hikeshi.core.events import Event
+from hikeshi.guardrails import Guardrails
 from hikeshi.journal import JournalUnavailable
 from hikeshi.playbook.model import Playbook
 from hikeshi.project import Config
@@ -111,6 +112,9 @@ class _Project(Hikeshi):
             library=_Shelf(world.playbooks),
             ownership=_Lock(process),
         )
+
+    def _read_guardrails(self) -> Guardrails:
+        return Guardrails()  # there is no file to read, and what can't be read refuses everything
 
     def _new_run_id(self) -> str:
         return self._process.world.next_run_id()

@@ -168,7 +168,7 @@ class Audit:
     def _own_anchor_files(self) -> list[Path]:
         configured = self._project.config.audit.anchors
         paths = [each.values["path"] for each in configured if each.type == "file"]
-        return [path for path in paths if path.is_file()]
+        return [path for path in paths if path.is_file() and path.stat().st_size]
 
 
 def _anchor(settings: AnchorSettings) -> Anchor:

@@ -63,7 +63,7 @@ class Guarding(Programs):
     def _rules(self, playbook: str) -> Rules:
         from hikeshi.runtime.rules import Rules
 
-        return Rules(lambda: self.guardrails, self._stops, playbook)
+        return Rules(lambda: self.guardrails, self._stops, playbook, tuple(self.config.people))
 
     def _stops(self) -> Stops:
         return self.kill_switch.stops()

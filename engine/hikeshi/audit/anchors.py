@@ -8,14 +8,18 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hikeshi.audit.errors import AuditError
 from hikeshi.journal import Checkpoint, Place
 from hikeshi.quick_dataclass import dataclass
 
+if TYPE_CHECKING:
+    from ssl import SSLSocket
+
 __all__ = ["Anchor", "FileAnchor", "Sheet", "SyslogAnchor", "TimestampAnchor"]
 
+_LONGEST_GOODBYE_S: Final = 1.0
 _TRY_AGAIN: Final = "The checkpoint is kept, and sent with the next one"
 
 
@@ -102,10 +106,24 @@ class SyslogAnchor:
                 context.wrap_socket(plain, server_hostname=self.host) as channel,
             ):
                 channel.sendall(frame)
-                channel.unwrap()  # says that this was all, and waits for the server to have read it
+                _end(channel)
         except OSError as exc:  # ssl's errors among them
             raise _not_sent(self.name, exc) from exc
         return b""
+
+
+def _end(channel: SSLSocket) -> None:
+    """Say that this was all. A server that refuses us says so only now (TLS 1.3); many others answer nothing."""
+    import ssl
+
+    channel.settimeout(_LONGEST_GOODBYE_S)
+    try:
+        channel.unwrap()
+    except (TimeoutError, ssl.SSLEOFError):
+        return
+    except OSError as exc:
+        if exc.errno:  # 0: the other side closed without a word
+            raise
 
 
 def syslog_frame(text: str, at: datetime, host: str, process: int) -> bytes:

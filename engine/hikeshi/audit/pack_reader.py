@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hikeshi.audit.errors import PackError
+from hikeshi.audit.leaf import leaf_of
 from hikeshi.audit.merkle import inclusion_holds, prefix_holds
 from hikeshi.audit.pack import FORMAT
 from hikeshi.journal.examination import HIDDEN, BadRecord, Examination, Row
@@ -132,7 +133,8 @@ class PackReader:
         is_there = (place, last) == (position, seq) and type(digest) is bytes
         leaf = leaf_of(run.encode(), seq, digest) if is_there else b""
         if not is_there or not inclusion_holds(leaf, position - 1, size, hashes, roots[size]):
-            return BadRecord(run, seq, f"its proof does not lead to the checkpoint over {size} records", place)
+            what = f"its proof does not lead to the checkpoint over {size} records"
+            return BadRecord(run, seq, what, place if is_there else 0)
         return None
 
     def _read_manifest(self) -> dict[str, Any]:

@@ -50,9 +50,12 @@ class Verdict:
     scope: str | None = None
 
 
-def verify_journal(path: Path, key: VerifierKey | None, anchors: Sequence[Path] = ()) -> Verdict:
+def verify_journal(
+    path: Path, key: VerifierKey | None, anchors: Sequence[Path] = (), *, may_be_older: bool = False
+) -> Verdict:
     """Judge the journal at a path, as it is now. Reads only. Without a key no signature is believed.
 
+    With `may_be_older` the anchors may know of more records: the file is said to be a copy of some time ago.
     Raises JournalError if it can't be read as a journal at all, AuditError if an anchor can't be read.
     """
     anchored = read_anchors(anchors)
@@ -60,7 +63,7 @@ def verify_journal(path: Path, key: VerifierKey | None, anchors: Sequence[Path] 
         stored = _stored_notes(connection)
         trust = None if key is None else trust_in(key, key_statements(connection))
         court = _Court(trust, stored, anchored)
-        return court.verdict(examined(connection, court.witness.watch))
+        return court.verdict(examined(connection, court.witness.watch), may_be_older=may_be_older)
 
 
 def verify_pack(path: Path, key: VerifierKey, anchors: Sequence[Path] = (), *, may_be_older: bool = False) -> Verdict:

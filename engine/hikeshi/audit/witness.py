@@ -180,11 +180,12 @@ class Witness:
 
 def believed_leaves(leaves: Sequence[Leaf], claims: Iterable[Claim]) -> Sequence[Leaf]:
     """Return the leaves that an anchor keeps, up to the last one which a claim confirms."""
-    roots = {claim.size: claim.root for claim in claims if claim.is_anchored}
+    roots = {(claim.size, claim.root) for claim in claims if claim.is_anchored}
+    sizes = {size for size, _ in roots}
     edge, believed = Edge(), 0
     for leaf in leaves:
         edge.append(leaf_of(*leaf))
-        if edge.size in roots and roots[edge.size] == edge.root():
+        if edge.size in sizes and (edge.size, edge.root()) in roots:
             believed = edge.size
     return leaves[:believed]
 

@@ -22,12 +22,17 @@ def alerts_of(holds: Sequence[Hold], now: datetime) -> Iterator[tuple[str, Hold,
     """Give what is wrong with holds: `hold_release_failed` or `hold_overdue`, the hold, and words for people."""
     for hold in holds:
         if hold.release_error is not None:
-            again = "" if hold.retry_at is None else f"; it is tried again at {hold.retry_at.isoformat()}"
-            text = f"{hold.label} could not be released by run {hold.release_run}: {hold.release_error}{again}"
+            text = f"{hold.label} could not be released by run {hold.release_run}: {hold.release_error}{_then(hold)}"
             yield "hold_release_failed", hold, text
         elif hold.is_overdue(now - _IN_TIME):
             assert hold.expires_at is not None
             yield "hold_overdue", hold, f"{hold.label} should have been released at {hold.expires_at.isoformat()}"
+
+
+def _then(hold: Hold) -> str:
+    if hold.under_release is not None:
+        return "; that run is not over and may try again"
+    return "" if hold.retry_at is None else f"; it is tried again at {hold.retry_at.isoformat()}"
 
 
 def alert(session: Session, holds: Sequence[Hold]) -> None:

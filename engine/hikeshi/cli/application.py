@@ -81,6 +81,8 @@ _COMMON: Mapping[str, tuple[Any, Any]] = {
     "debug": (Debug, False),
 }
 
+_GIVEN_BEFORE = "hikeshi.options"  # those that stand before the second word of a command, as in `holds --json verify`
+
 _HELP = """Run playbooks for security incident response.
 
 Begin with 'hikeshi list', look at what a playbook would do with 'hikeshi plan ID', and do it with 'hikeshi run ID'.
@@ -217,9 +219,11 @@ def _with_common(action: Callable[..., int], open_session: Callable[..., Session
     @wraps(action)
     def command(context: typer.Context, **given: Any) -> int:
         common = {name: given.pop(name) for name in _COMMON}
+        before = context.meta.setdefault(_GIVEN_BEFORE, {})
         if context.invoked_subcommand is not None:  # that one is asked for, not this
-            context.find_root().obj = common["project"] or context.find_root().obj
+            before.update(common)
             return 0
+        common = {name: value or before.get(name, value) for name, value in common.items()}
         common["project"] = common["project"] or context.find_root().obj
         return action(open_session(**common), **given)
 

@@ -45,8 +45,15 @@ def verify(
     ] = False,
 ) -> int:
     """Check every record, against the signed checkpoints and what anchors have kept. Reads only."""
+    from hikeshi.cli.failure import CommandError
+
     trusted = None if key is None else _key(key)
     anchors = anchor or []
+    for each in (*([] if pack is None else [pack]), *anchors):
+        if not each.is_file():
+            raise CommandError("usage", f"{each}: there is no such file")
+    if older and pack is None:
+        raise CommandError("usage", "--older is about a pack, or a copy of the journal: name the file")
     if pack is None:
         what, found = str(session.app.journal_path), session.app.audit.verify(trusted, anchors)
     else:
@@ -65,11 +72,10 @@ def _of_file(pack: Path, key: VerifierKey | None, anchors: list[Path], *, older:
 
     if key is None:
         raise CommandError("usage", "a pack is believed with --key FILE only: a key that you got elsewhere, and pinned")
-    if not pack.is_file():
-        raise CommandError("usage", f"{pack}: there is no such file")
     with pack.open("rb") as file:
         is_journal = file.read(len(_SQLITE)) == _SQLITE
-    return verify_journal(pack, key, anchors) if is_journal else verify_pack(pack, key, anchors, may_be_older=older)
+    judge = verify_journal if is_journal else verify_pack
+    return judge(pack, key, anchors, may_be_older=older)
 
 
 def _key(path: Path) -> VerifierKey:

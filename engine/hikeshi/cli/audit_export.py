@@ -20,6 +20,7 @@ def export(
     everything: Annotated[bool, typer.Option("--all", help="Export all runs.")] = False,
 ) -> int:
     """Write a run, or all of them, with what proves them, into one file. That you did so is recorded."""
+    from hikeshi.audit.errors import PackError
     from hikeshi.cli.failure import CommandError
 
     if (run is None) is not everything:
@@ -29,7 +30,10 @@ def export(
         app.check_run(run)
     elif not app.journal_path.exists():
         raise CommandError("usage", "there is nothing to export; nothing ran in this project yet")
-    written, problems = session.wait_for(app.audit.export(out, run, actor=session.actor))
+    try:
+        written, problems = session.wait_for(app.audit.export(out, run, actor=session.actor))
+    except PackError as exc:
+        raise CommandError("usage", str(exc)) from exc
     if output.as_json:
         output.document(
             {

@@ -104,6 +104,8 @@ def _said(key: str, value: Any) -> str:
             return str(value)
         case "most":
             return f"at most {value}"
+        case "at_most_per_cent":
+            return f"at most {value} per cent"
         case "within_s":
             return f"within {_time(value)}"
         case "lift":

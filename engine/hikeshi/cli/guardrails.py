@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,24 +65,32 @@ def check(
     refused = _refused(rules, actions, names)
     limits = {rule.origin: limit_of(rule) for each in actions for rule in rules.limits_for(each, playbook)}
     needs = {rule.rule: required_of(rule) for each in actions for rule in rules.approvals_for(each, names, playbook)}
-    code = ExitCode.REFUSED if refused else ExitCode.SUCCEEDED
     if session.output.as_json:
         found = [{**refusal_of(refusal), "actions": which} for refusal, which in refused]
         document = {"target": target, "action": action, "refused": found}
         rest = {"limits": list(limits.values()), "approvals": list(needs.values()), "warnings": warnings}
         session.output.document({**document, **rest})
-        return code
+    else:
+        _tell(session, refused, len(actions))
+        if not refused:
+            what = f"nothing protects {target!r} from {action or 'any change'}"
+            session.output.line(Styled("allowed   ", "green"), what)
+        _list(session, "limit     ", limits.values())
+        _list(session, "approval  ", needs.values())
+        _warn(session, warnings)
+    return ExitCode.REFUSED if refused else ExitCode.SUCCEEDED
+
+
+def _tell(session: Session, refused: Sequence[tuple[Refusal, list[str]]], actions: int) -> None:
     for refusal, which in refused:
         session.output.line(Styled("refused   ", "red"), refusal.message)
-        if len(which) < len(actions):
+        if len(which) < actions:
             session.output.line("          for ", ", ".join(which))
-    if not refused:
-        session.output.line(Styled("allowed   ", "green"), f"nothing protects {target!r} from {action or 'any change'}")
-    asked = [("limit     ", each) for each in limits.values()] + [("approval  ", each) for each in needs.values()]
-    for title, each in asked:
-        session.output.line(Styled(title, "yellow"), Styled(each["rule"], "cyan"), "  ", line_of(each))
-    _warn(session, warnings)
-    return code
+
+
+def _list(session: Session, title: str, entries: Iterable[Mapping[str, Any]]) -> None:
+    for entry in entries:
+        session.output.line(Styled(title, "yellow"), Styled(entry["rule"], "cyan"), "  ", line_of(entry))
 
 
 def _refused(rules: Guardrails, actions: Sequence[str], names: Names) -> list[tuple[Refusal, list[str]]]:

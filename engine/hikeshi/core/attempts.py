@@ -76,6 +76,7 @@ def owe_attempt(state: RunState, node: Node) -> None:
             keeps=undo is not None and undo.action is None,
             releases=node.releases,
             approvals=_approvals(state, node),
+            consents=node.consents,
         )
     )
 

@@ -15,7 +15,7 @@ from hikeshi.core.events import ErrorRecord, Event
 from hikeshi.core.large import present
 from hikeshi.core.retry import DEFAULT_KINDS
 from hikeshi.core.scope import scope_of
-from hikeshi.core.state import Node, RunState
+from hikeshi.core.state import Node, Question, RunState
 from hikeshi.playbook.durations import format_duration
 from hikeshi.playbook.expression import evaluate_condition
 from hikeshi.playbook.model import (
@@ -186,25 +186,31 @@ def time_over(state: RunState, node: Node) -> Event:
             return ev.StepFailed(node.path, error)
     question = node.question
     assert question is not None
+    if question.rule is not None:
+        return ev.StepFailed(node.path, _undecided(question.within_s or 0, question))
     step = state.nodes[question.approval].step if question.approval is not None else node.step
     assert isinstance(step, ApproveStep)
     if step.escalate is not None and not question.escalated:
         by = [*question.by, *(each for each in step.escalate.to if each not in question.by)]
         return ev.QuestionEscalated(node.path, by, _after(state, step.escalate.within_s))
     waited_s = step.within_s + (step.escalate.within_s if step.escalate is not None else 0)
+    return ev.StepFailed(node.path, _undecided(waited_s, question))
+
+
+def _undecided(waited_s: float, question: Question) -> ErrorRecord:
     votes = f" ({len(question.votes)} of {question.quorum} had approved)" if question.votes else ""
-    return ev.StepFailed(
-        node.path, ErrorRecord("rejected", f"nobody decided within {format_duration(waited_s)}{votes}")
-    )
+    return ErrorRecord("rejected", f"nobody decided within {format_duration(waited_s)}{votes}")
 
 
 def ask_again(state: RunState, node: Node) -> Event:
-    """Ask about targets that the approval of a change did not show."""
+    """Ask about targets that the approval of a change did not show, or that a guardrail wants people to see."""
     asked = node.question
     assert asked is not None
-    assert asked.approval is not None
     if state.is_cancelled(node):
         return ev.StepCancelled(node.path)
+    if asked.rule is not None:
+        return _ask_for_rule(state, node, asked)
+    assert asked.approval is not None
     approval = state.nodes[asked.approval]
     step = approval.step
     assert isinstance(step, ApproveStep)
@@ -221,6 +227,23 @@ def ask_again(state: RunState, node: Node) -> Event:
         asked.shows,
         approval=asked.approval,
         round=number,
+    )
+
+
+def _ask_for_rule(state: RunState, node: Node, asked: Question) -> Event:
+    number = asked.round + 1
+    return ev.QuestionAsked(
+        node.path,
+        "approval",
+        asked.text,
+        list(asked.by),
+        asked.quorum,
+        _after(state, asked.within_s or 0),
+        digest_of(state.run, node.path, number, asked.text, asked.shows, []),
+        asked.shows,
+        round=number,
+        rule=asked.rule,
+        within_s=asked.within_s,
     )
 
 

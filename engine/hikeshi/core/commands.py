@@ -43,6 +43,7 @@ class StartAction:
     keeps: bool = False
     releases: str | None = None
     approvals: tuple[tuple[str, AbstractSet[str]], ...] = ()
+    consents: AbstractSet[str] = frozenset()  # for each guardrail that asked: its rule, a NUL, and the target's key
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ __all__ = [
     "ApprovalHeld",
     "CancelRequested",
     "ChangeRefused",
+    "ConsentNeeded",
     "DecisionFailed",
     "ErrorRecord",
     "Event",
@@ -67,6 +68,7 @@ __all__ = [
     "StepStarted",
     "StopReached",
     "TargetSettled",
+    "TargetsCounted",
     "TargetsNotShown",
     "TimerFired",
     "UndoSet",
@@ -423,6 +425,8 @@ class QuestionAsked(Event):
     fields: list[Data] = field(default_factory=list)
     approval: str | None = None  # the approval that did not show this target
     round: int = 1
+    rule: str | None = None  # the guardrail that asks, instead of the playbook
+    within_s: float | None = None  # how long people have, where no step says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,6 +491,27 @@ class ChangeRefused(Event):
     why: str
     lift: str
     stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentNeeded(Event):
+    """A guardrail asks people before a change of these targets is made; `rule` says where it is written."""
+
+    attempt: int
+    rule: str
+    question: str
+    by: list[str]
+    quorum: int
+    within_s: float
+    targets: list[Data]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetsCounted(Event):
+    """Targets count under limits from now on, whatever becomes of the change: `uses` is a list of `{key, target, rule,
+    most, within_s, consented}`. It is not stored if one of them were one too many and nobody consented."""
+
+    uses: list[Data]
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ def _question_asked(state: RunState, event: ev.QuestionAsked) -> None:
         event.fields,
         event.approval,
         event.round,
+        event.rule,
+        event.within_s,
     )
     state.owe(WaitUntil(event.path, event.due_at))
 
@@ -88,6 +90,10 @@ def _close_question(state: RunState, node: Node) -> None:
 def _approve(state: RunState, node: Node, question: Question, last: ev.VoteCast) -> None:
     shown = {target_key(each["action"], each["target"]) for each in question.shows}
     question.due_at = None
+    if question.rule is not None:
+        node.consents |= {f"{question.rule}\0{each}" for each in shown}
+        owe_attempt(state, node)
+        return
     if question.approval is None:
         question.allowed |= shown
         assert state.now is not None

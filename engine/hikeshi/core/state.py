@@ -59,6 +59,8 @@ class Question:
     fields: list[Any] = field(default_factory=list)
     approval: str | None = None
     round: int = 0
+    rule: str | None = None  # the guardrail that asks
+    within_s: float | None = None
     escalated: bool = False
     votes: dict[str, str] = field(default_factory=dict)  # who voted how
     allowed: set[str] = field(default_factory=set)  # the targets an approval allows, once it is given
@@ -76,6 +78,7 @@ class Node:
     item: Any = None
     has_item: bool = False
     is_loop: bool = False
+    consents: frozenset[str] = frozenset()  # what people allow of what guardrails ask about: rule, NUL, target
     more_unknown: bool = False  # a plan cannot know the items, and shows one for all of them
     status: StepStatus = StepStatus.WAITING
     maybe: bool = False  # a plan cannot know whether it would run

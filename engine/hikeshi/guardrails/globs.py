@@ -55,13 +55,11 @@ class AccountGlobs:
 
     def __init__(self) -> None:
         self._by_start: dict[str, list[Entry]] = defaultdict(list)
-        self.count = 0
 
     def add(self, pattern: str, number: int, line: int) -> None:
         """Note a folded pattern."""
         for account in accounts_in(pattern):
             self._by_start[_start(account.name)].append(Entry(account.key, number, line))
-            self.count += 1
 
     def of_account(self, account: Account) -> Iterator[Entry]:
         """Yield the patterns that mean an account.

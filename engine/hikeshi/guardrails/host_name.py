@@ -80,9 +80,7 @@ def _of_authority(authority: str, *, is_url: bool) -> Iterator[str]:
 
 
 def _qualified(text: str) -> Iterator[str]:
-    domain, slash, name = text.partition("\\")
-    if slash and domain and "\\" not in name:
-        yield name
+    yield text.partition("\\")[2]
     service, slash, name = text.partition("/")
     if slash and service in _SERVICES:
         yield without_port(name.partition("/")[0])

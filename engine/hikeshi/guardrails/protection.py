@@ -103,7 +103,7 @@ class Protection:
     def _add_pattern(self, sense: Sense, folded: str, number: int, line: int) -> None:
         if is_url(folded):
             self._host_globs.add(url_key(folded), number, line)
-            self._note_certain(url_host(folded), number, line)
+            self._beneath.add(f"*.{url_host(folded)}", number, line)
         elif sense is Sense.GROUPS:
             self._group_globs.add(folded, number, line)
         elif sense is Sense.TAGS:
@@ -112,13 +112,7 @@ class Protection:
             self._account_globs.add(folded, number, line)
         else:
             self._host_globs.add(folded, number, line)
-            self._note_certain(canonical_host(folded), number, line)
-
-    def _note_certain(self, pattern: str, number: int, line: int) -> None:
-        """Blocking the labels at the end of a pattern, which have no wildcard, blocks what it means."""
-        if "*" in pattern or "?" in pattern:
-            pattern = pattern.replace("?", "*").rpartition("*")[2].partition(".")[2]
-        self._beneath.add(f"*.{pattern}", number, line)
+            self._beneath.add(f"*.{canonical_host(folded)}", number, line)
 
     def _add_name(self, sense: Sense, folded: str, number: int, line: int) -> None:
         register, keys = self._keys_of(sense, folded)
@@ -128,8 +122,8 @@ class Protection:
             register.add(key, number, line)
             if register in (self._hosts, self._domains):
                 self._beneath.add(key, number, line)
-        if register is self._values and is_url(folded):
-            self._note_certain(url_host(folded), number, line)
+        if register is self._values and is_url(folded):  # the URL's host as well
+            self._beneath.add(f"*.{url_host(folded)}", number, line)
 
     def _keys_of(self, sense: Sense, folded: str) -> tuple[NameRegister, list[str]]:
         """Where a name is kept, and under which spellings."""
@@ -175,10 +169,9 @@ class Protection:
             yield from self._seen_as(names.value, names.kind)
 
     def _named_anyhow(self, text: str) -> Iterator[Hit]:
-        yield from self._hosts_named(text, integers=False)
         yield from self._accounts_named(text)
         yield from self._known_as(text, self._groups, self._group_globs)
-        yield from self._seen_as(text, "text")
+        yield from self._seen_as(text, "text", integers=False)
 
     def _hosts_named(self, text: str, *, integers: bool) -> Iterator[Hit]:
         folded = fold(text)
@@ -238,7 +231,7 @@ class Protection:
             yield from (Hit(text, entry) for entry in self._tags.named(tag))
             yield from (Hit(text, entry) for entry in self._tag_globs.of_text(tag))
 
-    def _seen_as(self, text: str, kind: str) -> Iterator[Hit]:
+    def _seen_as(self, text: str, kind: str, *, integers: bool = True) -> Iterator[Hit]:
         """What blocking an indicator would cut off."""
         folded = fold(text)
         key = url_key(folded) if is_url(folded) else folded
@@ -248,7 +241,7 @@ class Protection:
         elif "@" in folded:
             yield from self._accounts_named(text)
         if kind != "indicator:email":
-            yield from self._hosts_named(text, integers=True)
+            yield from self._hosts_named(text, integers=integers)
             yield from (Hit(text, entry) for entry in self._beneath.of(canonical_host(folded)))
 
 

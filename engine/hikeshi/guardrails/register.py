@@ -27,9 +27,6 @@ class NameRegister:
     def __init__(self) -> None:
         self._items: list[str] = []
 
-    def __len__(self) -> int:
-        return len(self._items)
-
     def add(self, key: str, number: int, line: int) -> None:
         """Note a name. Nothing is found before `close`."""
         self._items.append(f"{key}{_END}{number}{_END}{line}")
@@ -58,9 +55,6 @@ class SpanRegister:
     def __init__(self) -> None:
         self._spans: list[tuple[int, int, str, int, int]] = []
         self._reach: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self._spans)
 
     def add(self, span: Span, key: str, number: int, line: int) -> None:
         """Note a span under the text it was written as. Nothing is found before `close`."""

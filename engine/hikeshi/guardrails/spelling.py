@@ -27,6 +27,7 @@ _FANGS = (
     (re.compile(r"\bh(?:xx|tx|xt)p(?=s?:)"), "http"),
     (re.compile(r"\bfxp(?=s?:)"), "ftp"),
 )
+_FANGED = ("[", "(", "{", "xp", "xtp")  # one of these is in whatever a pattern above finds
 
 
 def fold(text: str) -> str:
@@ -39,7 +40,7 @@ def fold(text: str) -> str:
 
 def refang(text: str) -> str:
     """Return a folded text with its defanged dots, at signs, colons and schemes made real again."""
-    if "[" in text or "(" in text or "{" in text or "xp" in text or "htxp" in text or "hxtp" in text:
+    if any(sign in text for sign in _FANGED):
         for pattern, real in _FANGS:
             text = pattern.sub(real, text)
     return text

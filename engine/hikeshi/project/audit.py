@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["ANCHOR_KEYS", "AUDIT_KEYS", "AnchorSettings", "AuditSettings"]
 
@@ -39,4 +40,4 @@ class AuditSettings:
 
     checkpoint_every: int = 1_000
     checkpoint_after_idle_s: float = 300.0
-    anchors: tuple[AnchorSettings, ...] = field(default=())
+    anchors: tuple[AnchorSettings, ...] = ()

@@ -253,6 +253,8 @@ _WORDS: dict[type[ev.Event], Callable[[Any], Words]] = {
     ev.MessageRefused: _message_refused,
     ev.TargetsNotShown: _not_shown,
     ev.ChangeRefused: _change_refused,
+    ev.ConsentNeeded: lambda event: (f"{event.rule} wants people to decide: {event.question}", "warning"),
+    ev.TargetsCounted: lambda event: (f"counts under {_few(sorted({use['rule'] for use in event.uses}))}", "detail"),
     ev.PlanSaved: lambda event: (f"saved by {event.actor}, to be applied until {_at(event.expires_at)}", "normal"),
     ev.PlanDenied: lambda event: (f"{event.actor} may not apply it: {'; '.join(event.reasons)}", "warning"),
     ev.PlanTaken: lambda event: (f"applied by {event.actor} as run {event.run}", "normal"),

@@ -26,6 +26,7 @@ from hikeshi.journal import JournalError
 from hikeshi.runtime.call import call
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
+from hikeshi.runtime.limits import LimitPassed
 from hikeshi.runtime.planned import Difference, Planned
 from hikeshi.runtime.reads import read_one
 from hikeshi.runtime.standing import check_unchanged
@@ -98,6 +99,9 @@ class ChangeCall:
         stopped = self._stopped()
         if stopped is not None:
             return [stopped]
+        asks = await self._asks(record)
+        if asks is not None:
+            return [asks]
         if any(fate.open for fate in self.fates):
             await record(self._intents())
             await self._send_and_see()
@@ -183,6 +187,31 @@ class ChangeCall:
         from hikeshi.runtime.rules import stopped_by
 
         return stopped_by(stop, self.command, self.connector.name, [fate.target for fate in self.fates])
+
+    async def _asks(self, record: Record) -> Event | None:
+        """Return what a guardrail wants people to decide first, or None. Counts the targets under the limits."""
+        targets = [fate.target for fate in self.fates if fate.open]
+        if self.rules is None or not targets:
+            return None
+        from hikeshi.runtime.rules import consent_key, consent_needed
+
+        command, name = self.command, self.connector.name
+        for need, wanted in await self.rules.consents(self.spec, self.arguments, targets, self.connector):
+            missing = [each for each in wanted if consent_key(need.rule, command.action, each) not in command.consents]
+            if missing:
+                question = f"{command.action} needs consent here" + (f": {need.why}" if need.why else "")
+                return consent_needed(
+                    command, name, need.rule, question, need.by, missing, quorum=need.quorum, within_s=need.within_s
+                )
+        uses = self.rules.uses(command, self.run, targets)
+        if not uses:
+            return None
+        try:
+            await record([ev.TargetsCounted(command.path, uses)])
+        except LimitPassed as exc:
+            question = f"{exc.counted} distinct targets were changed already, and {exc.most} are allowed. Go on?"
+            return consent_needed(command, name, exc.rule, question, self.rules.people, targets)
+        return None
 
     def _check_leaving(self, door: Door) -> None:
         """Raise if nothing may leave now: this process has lost the run, or the kill switch is engaged."""

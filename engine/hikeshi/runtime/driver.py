@@ -48,6 +48,7 @@ from hikeshi.quick_dataclass import dataclass
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import RunCancelled, RunHalted
 from hikeshi.runtime.gate import Gate
+from hikeshi.runtime.limits import LimitPassed
 from hikeshi.runtime.masking import without_secrets
 from hikeshi.secrets import Redactor
 
@@ -231,6 +232,7 @@ class Driver:
         if messages:
             await self._store([], messages)
         deliveries = [each for each in deliveries if not self._refuse_cancelled(each)]
+        deliveries = [each for each in deliveries if not await self._is_counted(each)]
         events = [event for each in deliveries for event in each.events if self._still_fits(each, event)]
         if events:
             await self._store(events)
@@ -383,6 +385,24 @@ class Driver:
             if isinstance(command, _PASSIVE) and self.state.owed.get(path) is not command:
                 task.cancel()
                 del self._under_way[path]
+
+    async def _is_counted(self, delivery: _Delivery) -> bool:
+        """Store a count alone, if that is what was handed in: the journal refuses one too many, in one transaction.
+
+        Whoever handed it in is told then, with LimitPassed.
+        """
+        if not delivery.events or not isinstance(delivery.events[0], ev.TargetsCounted):
+            return False
+        encoded = self._encode(delivery.events[0], {})
+        try:
+            await self._journal.append(self.state.run, self.state.seq + 1, [encoded])
+        except ProjectionFailed as exc:
+            if not isinstance(exc.__cause__, LimitPassed):
+                raise
+            delivery.tell(exc.__cause__)
+            return True
+        self._fold_encoded(encoded, _Batch())
+        return True
 
     async def _take_key(self, command: TakeKey) -> None:
         """Try to take a key: the journal stores the event only if no other run has it."""

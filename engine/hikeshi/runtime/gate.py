@@ -82,7 +82,7 @@ class Gate:
         unknown = unknown_arguments(command.arguments)
         if unknown:
             return [plan_unknown(spec, command, unknown)]
-        typed = with_expiry(spec, typed_arguments(spec, command.arguments), command.hold_s)
+        typed = with_expiry(spec, typed_arguments(spec, command.arguments), self._lasts_s(command))
         names = self._where(spec, typed, command)
         if spec.effect is Effect.READ:
             return await self._read(spec, command, typed, names)
@@ -100,9 +100,7 @@ class Gate:
                 return [released, ev.ActionSucceeded(command.path, command.attempt, None, already=True)]
         return await self._change(spec, command, typed, names[0]).make(record)
 
-    async def _refused(
-        self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str
-    ) -> Event | None:
+    async def _refused(self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str) -> Event | None:
         """Return how a rule refuses a change that has not begun, or None. Undoing is never refused."""
         if self.rules is None or spec.effect is not Effect.CHANGE or command.intent is not None or command.releases:
             return None
@@ -110,6 +108,13 @@ class Gate:
 
         refusal = await self.rules.refusal(spec, typed, self.instances.get(name), self.mode)
         return None if refusal is None else refused_by(refusal, command)
+
+    def _lasts_s(self, command: StartAction) -> Any:
+        """Return for how long a change is to last: as its step holds it, or as long as what it restores had left."""
+        if command.releases is None or self.ledger is None:
+            return command.hold_s
+        hold = self.ledger.get(command.releases)
+        return None if hold is None else hold.prior_left_s(self.clock.now())
 
     async def read_back(self, command: StartAction) -> Any:
         """Return the state that a change of unknown outcome left behind, as plain data. Raises ConnectorError."""

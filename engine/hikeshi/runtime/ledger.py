@@ -56,8 +56,12 @@ class Hold:
     @property
     def lifted_at(self) -> datetime | None:
         """Return when the product itself lifts it, or None if it said no such time."""
-        at = self.state.get("expires_at") if isinstance(self.state, Mapping) else None
-        return _time(at) if isinstance(at, str) else None
+        return _end_of(self.state)
+
+    def prior_left_s(self, now: datetime) -> float | None:
+        """Return how long what was there before still had, in seconds and at least a minute; None if it had no end."""
+        end = _end_of(self.prior)
+        return None if end is None else max(60.0, (end - now).total_seconds())
 
     @property
     def under_release(self) -> str | None:
@@ -189,6 +193,11 @@ def _hold(row: Any) -> Hold:
 
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+def _end_of(state: Any) -> datetime | None:
+    at = state.get("expires_at") if isinstance(state, Mapping) else None
+    return _time(at) if isinstance(at, str) else None
 
 
 def _text(at: datetime) -> str:

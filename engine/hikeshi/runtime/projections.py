@@ -9,6 +9,7 @@ from typing import Any
 
 from hikeshi.journal import Projection, Record
 from hikeshi.runtime.holds_projection import HoldsProjection
+from hikeshi.runtime.limits import LimitsProjection
 from hikeshi.runtime.stops import StopsProjection
 
 __all__ = ["HoldsProjection", "KeyTaken", "QuestionsProjection", "RunsProjection", "standard_projections"]
@@ -25,7 +26,7 @@ class KeyTaken(Exception):
 
 def standard_projections() -> list[Projection]:
     """Return every table that the engine keeps."""
-    return [RunsProjection(), QuestionsProjection(), HoldsProjection(), StopsProjection()]
+    return [RunsProjection(), QuestionsProjection(), HoldsProjection(), StopsProjection(), LimitsProjection()]
 
 
 class RunsProjection:

@@ -5,6 +5,7 @@ Undoing is never held back by either: what is contained may always be let go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,13 +14,17 @@ from hikeshi.connector import Connector
 from hikeshi.connector.errors import Applied, ConnectorError
 from hikeshi.core import StartAction
 from hikeshi.core import events as ev
-from hikeshi.guardrails import Guardrails, Names, Refusal, Stop, Stops
+from hikeshi.core.evolve_people import target_key
+from hikeshi.guardrails import Guardrails, Names, Refusal, RequiredApproval, Stop, Stops
 from hikeshi.quick_dataclass import dataclass
 from hikeshi.runtime.reads import read_one
 from hikeshi.runtime.targets import Target, targets_of
 from hikeshi.secrets import SecretUnavailable
 
-__all__ = ["ChangeStopped", "Rules", "refused_by", "stopped_by"]
+__all__ = ["ChangeStopped", "Rules", "consent_key", "consent_needed", "refused_by", "stopped_by"]
+
+_ASK_WITHIN_S = 3600.0
+_INDEX = re.compile(r"\[\d+\]")
 
 
 class ChangeStopped(ConnectorError):
@@ -35,6 +40,7 @@ class Rules:
     guardrails: Callable[[], Guardrails]
     stops: Callable[[], Stops]
     playbook: str
+    people: Sequence[str] = ()  # who may let a run go past a limit
 
     async def refusal(
         self, spec: ActionSpec, arguments: Mapping[str, Any], connector: Connector, mode: str
@@ -49,6 +55,42 @@ class Rules:
             return guardrails.verdict(spec.name, Names.of(connector.name, arguments=others))
         return next(iter(guardrails.verdicts(spec.name, names)), None)
 
+    async def consents(
+        self, spec: ActionSpec, arguments: Mapping[str, Any], targets: Sequence[Target], connector: Connector
+    ) -> list[tuple[RequiredApproval, list[Target]]]:
+        """Return the approvals that the project requires for these targets, whatever the playbook says."""
+        guardrails = self.guardrails()
+        if not guardrails.approvals:
+            return []
+        others = {name: _plain(value) for name, value in arguments.items() if name != spec.target}
+        groups = _reader_of_groups(connector, "live") if guardrails.needs_groups(spec.name) else _no_groups
+        found: dict[str, tuple[RequiredApproval, list[Target]]] = {}
+        for target in targets:
+            names = await _names(target, others, groups)
+            for need in guardrails.approvals_for(spec.name, names, self.playbook):
+                found.setdefault(need.rule, (need, []))[1].append(target)
+        return list(found.values())
+
+    def uses(self, command: StartAction, run: str, targets: Sequence[Target]) -> list[dict[str, Any]]:
+        """Return what these targets count as, under each limit that is about the change."""
+        found = []
+        for limit in self.guardrails().limits_for(command.action, self.playbook):
+            step = _INDEX.sub("", command.path)  # all items of a loop are one step
+            key = limit.scope_key(run=run, step=step, playbook=self.playbook, action=command.action)
+            for target in targets:
+                consented = consent_key(limit.origin, command.action, target) in command.consents
+                found.append(
+                    {
+                        "key": key,
+                        "target": target.identity,
+                        "rule": limit.origin,
+                        "most": limit.most,
+                        "within_s": limit.within_s,
+                        "consented": consented,
+                    }
+                )
+        return found
+
     def stop(self, action: str, connector: str) -> Stop | None:
         """Return the kill switch that holds a change back, or None."""
         return self.stops().match(action, connector, self.playbook)
@@ -58,6 +100,37 @@ class Rules:
         stop = self.stop(action, connector)
         if stop is not None:
             raise ChangeStopped(_stop_text(stop, action, connector), applied=applied)
+
+
+def consent_key(rule: str, action: str, target: Target) -> str:
+    """Return what people allow when they consent to a target that a guardrail asks about."""
+    return f"{rule}\0{target_key(action, target.identity)}"
+
+
+def consent_needed(
+    command: StartAction,
+    connector: str,
+    rule: str,
+    question: str,
+    by: Sequence[str],
+    targets: Sequence[Target],
+    *,
+    quorum: int = 1,
+    within_s: float | None = None,
+) -> ev.ConsentNeeded:
+    """Return the event that lets people decide about a change."""
+    shows = [
+        {
+            "action": command.action,
+            "connector": connector,
+            "target": target.identity,
+            "label": target.label,
+            "path": command.path,
+        }
+        for target in targets
+    ]
+    wait_s = _ASK_WITHIN_S if within_s is None else within_s
+    return ev.ConsentNeeded(command.path, command.attempt, rule, question, list(by), quorum, wait_s, shows)
 
 
 def refused_by(refusal: Refusal, command: StartAction) -> ev.ChangeRefused:

@@ -15,7 +15,7 @@ from pathlib import Path
 from hikeshi.audit.anchors import FileAnchor
 from hikeshi.audit.checkpoint import CheckpointMaker
 from hikeshi.audit.delivery import Delivery
-from hikeshi.audit.keys import key_to_sign
+from hikeshi.audit.keys import KEY_FILE, key_to_sign
 from hikeshi.audit.leaf import leaf_of
 from hikeshi.audit.merkle import Edge
 from hikeshi.audit.note import SignerKey, VerifierKey, sign_note
@@ -95,6 +95,26 @@ async def build(folder: Path, *, records: int, runs: int, every: int) -> Archive
     journal.close()
     backup(path, found.path)
     return found
+
+
+def go_on(archive: Archive, size: int, folder: Path) -> None:
+    """Let the engine go on from an older copy for longer than the journal was, with its own key and anchor."""
+
+    async def write() -> None:
+        journal = SqliteJournal.open(folder / "journal.db")
+        maker = CheckpointMaker(journal, folder, lambda: AT)
+        delivery = Delivery(journal, [FileAnchor(folder / "anchor")], lambda: AT)
+        for number in range(2):
+            await journal.append("other", 1 + 150 * number, records_of("other", 1 + 150 * number, 150 * (number + 1)))
+            await maker.make()
+            await delivery.send()
+        journal.close()
+
+    folder.mkdir()
+    shutil.copy(archive.older[size], folder / "journal.db")
+    shutil.copy(archive.anchor.parent / "state" / KEY_FILE, folder / KEY_FILE)
+    shutil.copy(archive.anchor, folder / "anchor")
+    asyncio.run(write())
 
 
 def backup(source: Path, target: Path) -> None:

@@ -57,8 +57,8 @@ def certificate(folder: Path, usage: x509.ObjectIdentifier) -> tuple[Path, Path]
 
 
 @contextmanager
-def log_server(certificate: Path, private: Path) -> Iterator[tuple[int, list[bytes]]]:
-    """Serve one connection, and keep what it sends."""
+def log_server(certificate: Path, private: Path, *, is_polite: bool = True) -> Iterator[tuple[int, list[bytes]]]:
+    """Serve one connection, and keep what it sends; an impolite one does not answer that that was all."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, private)
     received: list[bytes] = []
@@ -69,7 +69,8 @@ def log_server(certificate: Path, private: Path) -> Iterator[tuple[int, list[byt
             with context.wrap_socket(plain, server_side=True) as channel:
                 while chunk := channel.recv(4096):
                     received.append(chunk)
-                channel.unwrap().close()
+                if is_polite:
+                    channel.unwrap().close()
         except OSError:  # a client that does not believe us
             return
 
@@ -93,6 +94,15 @@ def test_a_log_server_gets_the_note_over_tls(tmp_path: Path) -> None:
     assert json.loads(message[message.index(b"{") :]) == {"size": 3, "note": NOTE}
     (tmp_path / "messages").write_bytes(b"Feb  3 04:05:06 host " + message + b"\n")
     assert read_anchors([tmp_path / "messages"]).notes == [NOTE]
+
+
+def test_a_log_server_that_does_not_say_goodbye_has_got_the_note(tmp_path: Path) -> None:
+    """Many don't, and the note was sent."""
+    ca, private = certificate(tmp_path, ExtendedKeyUsageOID.SERVER_AUTH)
+    with log_server(ca, private, is_polite=False) as (port, received):
+        assert SyslogAnchor("127.0.0.1", port, ca=ca).send(SHEET) == b""
+
+    assert NOTE.splitlines()[2].encode() in b"".join(received)
 
 
 def test_a_log_server_that_cannot_show_who_it_is_gets_nothing(tmp_path: Path) -> None:

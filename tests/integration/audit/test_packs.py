@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from audit_archive import Archive, build_now
+from audit_archive import AT, Archive, build_now
 
 from hikeshi.audit.errors import PackError
 from hikeshi.audit.note import new_signer
 from hikeshi.audit.pack import write_pack
 from hikeshi.audit.verification import Verdict, verify_pack
+from hikeshi.journal import SqliteJournal, encode_record
 
 RECORDS = 120
 RUN = "r-2"
@@ -281,6 +284,35 @@ def test_a_false_proof_is_found(archive: Archive, one: Path, tmp_path: Path) -> 
         found = verify_pack(write(tmp_path / "false.pack", lines), archive.key)
         assert found.status == "broken", proof
     assert {"old", "run"} <= {key for proof in proofs for key in proof}
+
+
+def test_large_values_are_in_the_pack_and_proven(tmp_path: Path) -> None:
+    """One that is another, or gone, is found; those of other runs are not shown."""
+    content, other = b"x" * 100_000, b"y" * 100_000
+    digests = [sha256(each).hexdigest() for each in (content, other)]
+
+    async def fill() -> None:
+        journal = SqliteJournal.open(tmp_path / "journal.db")
+        for run, digest, each in zip("ab", digests, (content, other), strict=True):
+            record = encode_record(run=run, seq=1, at=AT, kind="Noted", path="", data={"large": digest})
+            await journal.append(run, 1, [record], blobs={digest: each})
+        journal.close()
+
+    asyncio.run(fill())
+    key = new_signer("log").verifier
+    pack = tmp_path / "a.pack"
+    write_pack(tmp_path / "journal.db", pack, key, run="a")
+    with zipfile.ZipFile(pack) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+
+    assert [name for name in parts if name.startswith("blobs/")] == [f"blobs/{digests[0]}"]
+    assert verify_pack(pack, key).status == "ok_unanchored_tail"
+    for changed in ({f"blobs/{digests[0]}": other}, {f"blobs/{digests[0]}": None}):
+        with zipfile.ZipFile(tmp_path / "changed.pack", "w") as archive:
+            for name, each in {**parts, **changed}.items():
+                if each is not None:
+                    archive.writestr(name, each)
+        assert verify_pack(tmp_path / "changed.pack", key).status == "broken"
 
 
 @pytest.mark.parametrize(

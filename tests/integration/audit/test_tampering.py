@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from audit_archive import Archive, build_now, rows_of, sign_anew, write_anew
+from audit_archive import Archive, build_now, go_on, rows_of, sign_anew, write_anew
 
 from hikeshi.audit.note import new_signer
 from hikeshi.audit.verification import Verdict, verify_journal
@@ -231,6 +231,23 @@ def test_an_older_copy_is_found_against_a_newer_anchor(archive: Archive) -> None
         assert by_notes.first_bad is not None
         assert by_notes.first_bad.position == size + 1
     CASES["older copy"] = 2 * len(archive.sizes[:-1])
+
+
+@pytest.mark.safety(23)
+def test_a_log_that_went_on_from_an_older_copy_is_found(archive: Archive, tmp_path: Path) -> None:
+    """With the real key, and sent to the same anchor: it has signed two stories, and the anchor keeps the first."""
+    for size in archive.sizes[:-1]:
+        forked = tmp_path / f"forked-{size}"
+        go_on(archive, size, forked)
+        anchor, journal = forked / "anchor", forked / "journal.db"
+        alone = verify_journal(journal, archive.key)
+        found = verify_journal(journal, archive.key, [anchor])
+        by_notes = verify_journal(journal, archive.key, [archive.notes_only])
+
+        assert alone.status == "ok_unanchored_tail"
+        assert (found.status, place(found)) == ("broken", at_the_next(archive, size))
+        assert (by_notes.status, by_notes.first_bad and by_notes.first_bad.position) == ("broken", size + 1)
+    CASES["went on from an older copy"] = 2 * len(archive.sizes[:-1])
 
 
 def test_at_least_a_thousand_cases_are_tried() -> None:

@@ -46,6 +46,8 @@ SAMPLES: list[Event] = [
     ev.ActionUnknown("a", 1, ERROR),
     ev.ChangeRefused("a", 1, "protected", "guardrails.protected[0]", "dc01", "it is", "role:admin", stops=True),
     ev.PlanSaved("", "d", AT, "kei"),
+    ev.ConsentNeeded("a", 1, "hikeshi.yaml:3", "Go?", ["mei"], 2, 60.0, [{"action": "x", "target": "t"}]),
+    ev.TargetsCounted("a", [{"key": "k", "target": "t", "rule": "r", "most": 1, "within_s": None, "consented": False}]),
     ev.PlanDenied("", "kei", ["too old"]),
     ev.PlanTaken("", "r-2", "kei"),
     ev.ActionPlanned("a", "edr.x", "change", None, UNKNOWN, [LOOKS_UNKNOWN], False, ["all"], UNKNOWN, True),

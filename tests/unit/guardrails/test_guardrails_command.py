@@ -53,7 +53,7 @@ def test_the_rules_in_force_are_listed_with_their_places(project: Path, capsys: 
         "actions identity.disable_user, idntity.*",
         "  hikeshi.yaml:7  at most 10; per window; within 1h30m; actions edr.isolate_host; one site",
         "  hikeshi.yaml:9  by role:lead; quorum 2; within 30m; hosts pc7; actions edr.*",
-        "  hikeshi.yaml:10  at most per cent 20; at least 5; within 1h",
+        "  hikeshi.yaml:10  at most 20 per cent; at least 5; within 1h",
         "Releasing the kill switch takes 2",
         "warning: hikeshi.yaml:5: no action is called 'idntity.*'",
     ):

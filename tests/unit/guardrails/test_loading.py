@@ -130,6 +130,25 @@ def test_a_time_is_read_in_its_units(tmp_path: Path, written: str, seconds: int)
     assert rules.approvals[0].within_s == seconds
 
 
+@pytest.mark.parametrize(("count", "per_cent"), [(50, 2), (200, 0.5), (1, 100)])
+def test_a_share_that_is_one_is_enough(tmp_path: Path, count: int, per_cent: float) -> None:
+    """Less than one would allow nothing."""
+    share = f"{{count: {count}, per_cent: {per_cent}}}"
+    rules = load_guardrails(project(tmp_path, f"guardrails: {{limits: [{{per: run, population: {share}}}]}}\n"))
+
+    assert rules.broken_because == ""
+    assert [limit.most for limit in rules.limits] == [1]
+
+
+def test_what_is_wrong_with_a_share_is_said_once(tmp_path: Path) -> None:
+    """A wrong number is no missing one."""
+    text = "guardrails: {limits: [{per: run, population: {count: 0, per_cent: 5}}]}\n"
+
+    assert load_guardrails(project(tmp_path, text)).broken_because == (
+        "hikeshi.yaml:1: 'count' is a whole number from 1 on, and this is 0"
+    )
+
+
 PROTECTED = "guardrails:\n  protected:\n    - "
 LIMIT = "guardrails:\n  limits:\n    - "
 APPROVAL = "guardrails:\n  approvals:\n    - "

@@ -146,6 +146,25 @@ def test_an_entry_that_can_be_compared_with_nothing_is_an_error(sense: Sense, en
     assert caught.value.where == "f.txt:2"
 
 
+@pytest.mark.parametrize(
+    ("sense", "entry", "says"),
+    [
+        (Sense.NETWORKS, "corp", "'corp' is no network; write it as 192.0.2.0/24"),
+        (Sense.HOSTS, " * ", "' * ' means everything; to stop all changes there is the kill switch"),
+        (Sense.USERS, "''", "\"''\" names nothing"),
+        (Sense.USERS, "@corp.example", "'@corp.example' names nothing"),
+        (Sense.HOSTS, "{", "'{' names nothing"),
+    ],
+)
+def test_what_is_wrong_with_an_entry_is_said(sense: Sense, entry: str, says: str) -> None:
+    """The entry as it was written, and what it should be."""
+    with pytest.raises(NotAnEntry) as caught:
+        Guardrails([Protected("y:3", (Listed.of(sense, [entry]),))])
+
+    assert str(caught.value) == says
+    assert (caught.value.number, caught.value.line) == (0, 0)
+
+
 @pytest.mark.safety(13)
 def test_guardrails_that_could_not_be_read_refuse_every_change() -> None:
     """With the lifeline beside them, too."""
@@ -157,9 +176,14 @@ def test_guardrails_that_could_not_be_read_refuse_every_change() -> None:
         assert refusal.code == Code.UNREADABLE
         assert refusal.why == "what is protected could not be read: hikeshi.yaml:3: unknown key 'protectd'"
         assert refusal.target == "pc7"
+        assert refusal.rule == "hikeshi.yaml"
+        assert refusal.matched == ""
+        assert refusal.who_may_lift == "Whoever may edit hikeshi.yaml mends it; until then nothing is changed"
         assert [each.code for each in rules.verdicts("a.b", [])] == [Code.UNREADABLE]
         assert rules.broken_because
     assert Guardrails.broken("").verdict("a.b", Names.of("x")) is not None
+    assert Guardrails.broken("").broken_because == "the reason is not known"
+    assert Guardrails.broken("x", ["f"]).with_lifeline(()).files == ("f",)
 
 
 def test_short_names_belong_to_the_domains_that_are_named() -> None:

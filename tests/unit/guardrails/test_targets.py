@@ -76,6 +76,7 @@ def test_a_host_is_protected_under_each_of_its_names(sense: Sense, entry: str) -
         (Sense.TAGS, "servers"),
         (Sense.TAGS, "isolate"),
         (Sense.TAGS, "falcongroupingtags"),
+        (Sense.TAGS, "sensorgroupingtags/do-not-isolate"),
         (Sense.INDICATORS, "192.0.2.7"),
         (Sense.INDICATORS, "pc7.corp.example"),
     ],
@@ -196,6 +197,8 @@ def test_a_protected_group_is_not_changed() -> None:
         ("domain", "corp.example", "dc01.corp.example"),
         ("domain", "corp.example", "*.corp.example"),
         ("domain", "corp.example", "dc?.srv.corp.example"),
+        ("domain", "corp.example", "d*c.s?v.corp.example"),
+        ("domain", "corp.example", "DC01.Srv.Corp.Example"),
         ("url", "https://dc01.corp.example/a", "dc01.corp.example"),
         ("ipv4", "10.0.0.5", "10.0.0.5"),
         ("cidr", "10.0.0.0/8", "10.0.0.5"),
@@ -216,6 +219,27 @@ def test_a_protected_account_may_not_be_blocked_as_an_address() -> None:
 
     assert code_of(rules, Names.of({"kind": "email", "value": "CEO@corp.example"})) == Code.PROTECTED
     assert code_of(rules, Names.of({"kind": "email", "value": "cfo@corp.example"})) is None
+
+
+@pytest.mark.safety(10)
+@pytest.mark.parametrize(
+    ("entry", "kind", "value"),
+    [
+        ("ceo@corp.example", "email", "CEO@corp.example"),
+        ("*@corp.example", "email", "cfo@corp.example"),
+        ("www.sub.example", "domain", "sub.example"),
+        ("https://www.sub.example/x", "domain", "www.sub.example"),
+        ("https://www.sub.example/x", "domain", "sub.example"),
+        ("https://*.sub.example/x", "domain", "sub.example"),
+        ("2001:db8::5", "cidr", "2001:db8::/32"),
+        ("D" * 32, "md5", "d" * 32),
+    ],
+)
+def test_a_protected_indicator_is_not_blocked(entry: str, kind: str, value: str) -> None:
+    """Nor what would block it along."""
+    rules = only(Sense.INDICATORS, entry)
+
+    assert code_of(rules, Names.of({"kind": kind, "value": value}), "firewall.block_indicators") == Code.PROTECTED
 
 
 @pytest.mark.parametrize(
@@ -239,7 +263,7 @@ def test_other_arguments_are_compared_too() -> None:
     """A target may hide in an argument that is not called the target; text for people is not compared."""
     rules = Guardrails(
         [
-            Protected("y:1", (Listed.of(Sense.HOSTS, ["dc01"]), Listed.of(Sense.GROUPS, ["admins"]))),
+            Protected("y:1", (Listed.of(Sense.HOSTS, ["dc01", "10.0.0.5"]), Listed.of(Sense.GROUPS, ["admins"]))),
             Protected("y:2", (Listed.of(Sense.INDICATORS, ["corp.example"]), Listed.of(Sense.USERS, ["root"]))),
         ]
     )
@@ -253,6 +277,8 @@ def test_other_arguments_are_compared_too() -> None:
     assert code(run_as="root") == Code.PROTECTED
     assert code(url="https://corp.example/x") == Code.PROTECTED
     assert code(domain="example.test", count=167772165, flag=True, nothing=None) is None
+    assert code(ticket="167772165", address="10.0.0.6") is None
+    assert code(address="10.0.0.5") == Code.PROTECTED
     assert code(reason="dc01", note="dc01") is None
     assert code(group={"connector": "dc01", "name": "x"}) is None
 
@@ -284,6 +310,18 @@ def test_other_entities_are_compared_by_all_their_names() -> None:
     assert code_of(only(Sense.TAGS, "critical"), Names.of(camera)) == Code.PROTECTED
     assert code_of(only(Sense.GROUPS, "cam-1"), Names.of(camera)) is None
     assert Names.of(camera).kind == "entity"
+    assert Names.of({**camera, "value": "x"}).kind == "entity"
+    assert Names.of({"value": "x", "id": "9"}, "indicator").kind == "indicator:"
+    assert Names.of({"name": "x"}).kind == "entity"
+    assert Names.of({"value": "x"}, "camera").kind == "camera"
+
+
+def test_a_number_on_a_list_of_hosts_is_an_id() -> None:
+    """Whoever means an address writes its dots."""
+    rules = only(Sense.HOSTS, "167772165")
+
+    assert code_of(rules, Names.of("167772165")) == Code.PROTECTED
+    assert code_of(rules, Names.of("10.0.0.5")) is None
 
 
 @pytest.mark.safety(10)
@@ -509,3 +547,36 @@ def test_the_kinds_that_an_action_takes_are_listed_in_order() -> None:
 
     assert refusal is not None
     assert refusal.why == "it is of the kind 'text', and this action takes host or user"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "account", "same"),
+    [
+        ("svc-*", "svc-1", True),
+        ("svc-*", "svc-1@any.example", True),
+        ("svc-*", "CORP\\svc-1", True),
+        ("svc-*", "xsvc-1", False),
+        ("svc-*@corp.example", "svc-1", True),
+        ("svc-*@corp.example", "svc-1@corp.example", True),
+        ("svc-*@corp.example", "CORP\\svc-1", True),
+        ("svc-*@corp.example", "svc-1@other.example", False),
+        ("svc-*@*.example", "svc-1@other.example", True),
+        ("svc-*@*.example", "svc-1@other.test", False),
+        ("CORP\\svc-*", "svc-1@any.example", True),
+        ("CORP\\svc-*", "svc-1", True),
+        ("CORP\\svc-*", "corp\\svc-1", True),
+        ("CORP\\svc-*", "OTHER\\svc-1", False),
+        ("*@corp.example", "mei@corp.example", True),
+        ("*@corp.example", "mei@other.example", False),
+        ("*@corp.example", "mei", False),
+        ("*@corp.example", "CORP\\mei", False),
+        ("?*@corp.example", "mei", False),
+        ("m?i@corp.example", "mei", True),
+    ],
+)
+def test_a_pattern_of_accounts_means_names_in_domains(pattern: str, account: str, same: bool) -> None:
+    """A name without its domain may be in any, but is not meant by a pattern of every name in a domain."""
+    names = Names.of({"connector": "ad", "id": "7", "name": account}, "user").with_groups([account])
+
+    assert code_of(only(Sense.USERS, pattern), names) == (Code.PROTECTED if same else None)
+    assert code_of(only(Sense.GROUPS, pattern), names) == (Code.PROTECTED if same else None)
