@@ -310,7 +310,10 @@ class PlaybookMaker:
         # Only one of the firewalls takes addresses of pages.
         kinds = [self.dice.pick(["domain", "domain", "url"]) for _ in range(wanted)]
         named = [(kind, self._about(step, place, f".{at}")) for at, kind in enumerate(kinds)]
-        listed = [{"kind": kind, "value": f"{name}.example"} for kind, name in named]
+        listed = [
+            {"kind": kind, "value": f"https://pages.example/{name}" if kind == "url" else f"{name}.example"}
+            for kind, name in named
+        ]
         step.body = {"action": "firewall.block_indicators", "with": {"indicators": listed, "reason": "sim"}}
         step.instances = ("fw_eu", "fw_us") if "domain" in kinds else ("fw_eu",)
         step.names_at["fw_us"] = tuple(name for name, kind in zip(step.names, kinds, strict=True) if kind == "domain")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hikeshi.audit.keeper import Keeper
-from hikeshi.journal import JournalError
+from hikeshi.journal import JournalError, SqliteJournal
 
 if TYPE_CHECKING:
     from hikeshi.app.runs import Runs
@@ -61,6 +61,8 @@ class Audit:
         await self._keeper.close()
 
     async def _make(self) -> Sequence[JournalError]:
+        if not isinstance(self._project.journal, SqliteJournal):
+            return []  # a journal in memory, as simulations have it: nobody is to be convinced of it later
         await self._maker.make()
         return await self._delivery.send()
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from hikeshi.app.errors import NothingToRelease
 from hikeshi.app.programs import Programs
-from hikeshi.project.config import FILE_NAME
 
 if TYPE_CHECKING:
     from hikeshi.guardrails import Guardrails, Stop, Stops
@@ -28,10 +27,13 @@ class Guarding(Programs):
     @property
     def guardrails(self) -> Guardrails:
         """The guardrails as hikeshi.yaml says them now, with the lifeline. What can't be read refuses every change."""
-        stamp = self._stamp()
-        if self._guardrails is None or self._guardrails[0] != stamp:
-            self._guardrails = (stamp, self._read_guardrails())
-        return self._guardrails[1]
+        from hikeshi.project.guardrails import stamp_of
+
+        known = self._guardrails
+        if known is None or known[0] != stamp_of(known[1]):
+            read = self._read_guardrails()
+            known = self._guardrails = (stamp_of(read), read)
+        return known[1]
 
     def guardrails_digest(self) -> str:
         """Return what changes when a guardrail does."""
@@ -71,13 +73,6 @@ class Guarding(Programs):
     def _person_id(self, name: str) -> str:
         person = self.config.person_of(name)
         return name if person is None else person.id
-
-    def _stamp(self) -> object:
-        try:
-            found = (self.config.folder / FILE_NAME).stat()
-        except OSError as exc:
-            return type(exc).__name__
-        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read_guardrails(self) -> Guardrails:
         from hikeshi.guardrails import lifeline

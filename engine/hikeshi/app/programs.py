@@ -83,13 +83,18 @@ class Programs(ProjectParts):
         from hikeshi.playbook.check_voters import check_people
         from hikeshi.playbook.library import Library, check_folder
         from hikeshi.playbook.problem import in_order
+        from hikeshi.project.guardrails import load_guardrails
 
+        rules = load_guardrails(self.config.folder)
         wrong: list[Problem | str] = [] if paths else [*self.wrong_settings(self.config.connectors)]
+        if rules.broken_because and not paths:
+            wrong.append(f"every change is refused: {rules.broken_because}")
         try:
             catalogue = self.catalogue
         except ProjectError as exc:
             wrong += [problem for problem in exc.problems if problem not in wrong]
             catalogue = fill_catalogue(self.registry, {})
+        wrong += [] if paths or not catalogue.instances else rules.idle(catalogue.specs)
         places = list(paths or [folder for folder in self.config.playbooks if folder.is_dir()])
         own = Library([place for place in places if place.is_dir()])
         library = Library([*own.folders, *(each for each in self.library.folders if each not in own.folders)])

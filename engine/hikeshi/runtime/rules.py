@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
-from hikeshi.capabilities import ActionSpec, Entity, User, build_spec
+from hikeshi.capabilities import ActionSpec, Entity, Indicator, User, build_spec
 from hikeshi.connector import Connector
 from hikeshi.connector.errors import Applied, ConnectorError
 from hikeshi.core import StartAction
@@ -53,7 +53,7 @@ class Rules:
         names = [await _names(target, others, groups) for target in targets]
         if spec.target is None:
             return guardrails.verdict(spec.name, Names.of(connector.name, arguments=others))
-        return next(iter(guardrails.verdicts(spec.name, names)), None)
+        return next(iter(guardrails.verdicts(spec.name, names, expected=_expected(spec))), None)
 
     async def consents(
         self, spec: ActionSpec, arguments: Mapping[str, Any], targets: Sequence[Target], connector: Connector
@@ -190,6 +190,16 @@ async def _names(target: Target, others: Mapping[str, Any], groups: Groups) -> N
     kind = value.entity_kind if isinstance(value, Entity) else None
     names = Names.of(_plain(value), kind, arguments=others)
     return names.with_groups(await groups(value)) if isinstance(value, User) else names
+
+
+def _expected(spec: ActionSpec) -> tuple[str, ...]:
+    """Return the kind of target that an action takes, by its signature; nothing if that does not say."""
+    assert spec.target is not None
+    parameter = spec.by_name[spec.target]
+    if parameter.entity is not None:
+        return (parameter.entity.entity_kind,)
+    taken = (parameter.annotation, *get_args(parameter.annotation))
+    return ("indicator",) if Indicator in taken else ()
 
 
 def _plain(value: Any) -> Any:
