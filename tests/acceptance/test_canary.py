@@ -19,6 +19,8 @@ from hikeshi.secrets import MASK
 from hikeshi.testing.manufacturer import C2_ADDRESS, C2_DOMAIN, FILE_SERVER, MALWARE_SHA256
 from hikeshi.testing.simulator import Simulator
 
+pytestmark = pytest.mark.safety(26, 27)
+
 # Those that travel in a header can only be ASCII.
 SECRETS: dict[type[Simulator], tuple[str, str]] = {
     CrowdStrikeSimulator: ("client_secret", "canary-of-falcon\"' <sécrèt> 100% & 火消し \\ + key=1"),

@@ -13,6 +13,8 @@ from hikeshi.playbook.inputs import WrongInputs
 from hikeshi.testing.estate import Alert
 from hikeshi.testing.manufacturer import FILE_SERVER, HOSTILE_NAMES
 
+pytestmark = pytest.mark.safety(30)
+
 MORE = (
     "{{ 6*7 }}{{ run.id }}",
     "${env:HOME}",

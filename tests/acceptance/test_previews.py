@@ -13,6 +13,8 @@ from drill import Drill, Outcome, Place
 
 from hikeshi.testing.manufacturer import C2_ADDRESS, C2_DOMAIN, FILE_SERVER, MALWARE_SHA256
 
+pytestmark = pytest.mark.safety(1, 3, 9)
+
 INDICATORS = [
     C2_ADDRESS, "2001:db8::66", "198.51.100.0/24", C2_DOMAIN, "https://cdn.fleetmate-update.example/a?b=c&d='e'",
     MALWARE_SHA256, "d41d8cd98f00b204e9800998ecf8427e",

@@ -16,6 +16,8 @@ from hikeshi.core.events import ActionIntended, Event
 from hikeshi.testing.estate import Ioc
 from hikeshi.testing.manufacturer import C2_ADDRESS, C2_DOMAIN, FILE_SERVER, MALWARE_SHA256
 
+pytestmark = pytest.mark.safety(13, 16)
+
 HOST = {"hostname": FILE_SERVER}
 CONTAIN = {"product": "crowdstrike", "method": "POST", "path": "/devices/entities/devices-actions/v2"}
 USER = "kenji.sato@minato.example"

@@ -41,6 +41,7 @@ def moment(*arrivals: Arrival, told: Told = KNOWN, how: str = "done") -> Moment:
     return Moment(how, arrivals, told)
 
 
+@pytest.mark.safety(15)
 def test_a_sample_of_kills_loses_and_doubles_nothing() -> None:
     """Forty cases chosen by a fixed seed, real processes: every run ends, and every effect is there exactly once."""
     command = [sys.executable, str(RUN), "--seed", "11", "--cases", "40", "--json"]

@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.safety(15)
+
 RUN = Path(__file__).parent / "run.py"
 
 

@@ -19,6 +19,8 @@ from durable_site import Site
 from hikeshi.journal import JournalError, JournalForeign, JournalLocked, JournalNewer, SqliteJournal
 from hikeshi.runtime.projections import standard_projections
 
+pytestmark = pytest.mark.safety(19)
+
 FULL_DISK = Path(__file__).parent / "full_disk_process.py"
 TEXT = """
 id: t

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from restarted_site import RestartedSite as Site
 
+pytestmark = pytest.mark.safety(22)
+
 CONTAIN = """
 id: contain
 steps:

@@ -14,6 +14,8 @@ from hikeshi.connector.http import HttpClient
 from hikeshi.connector.registry import build
 from hikeshi.secrets import Redactor
 
+pytestmark = pytest.mark.safety(1)
+
 Client = Callable[[str], HttpClient]
 
 

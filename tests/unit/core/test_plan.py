@@ -8,6 +8,8 @@ from hikeshi.core import events as ev
 from hikeshi.playbook.unknown import Unknown
 from hikeshi.testing.run_harness import Outcome, RunHarness
 
+pytestmark = pytest.mark.safety(5)
+
 FIND = "- {id: find, action: edr.get_host, with: {name: pc1}}"
 ISOLATE = '- {id: iso, action: edr.isolate_host, with: {host: "{{ steps.find }}", reason: r}}'
 

@@ -26,6 +26,8 @@ from hikeshi.journal.file import JournalFile
 from hikeshi.journal.projection import Projections
 from hikeshi.journal.record import decode_append
 
+pytestmark = pytest.mark.safety(19)
+
 Open = Callable[..., SqliteJournal]
 Encode = Callable[..., list[bytes]]
 

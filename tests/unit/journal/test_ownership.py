@@ -10,6 +10,8 @@ import pytest
 
 from hikeshi.journal import JournalMisused, JournalUnavailable, Ownership
 
+pytestmark = pytest.mark.safety(18)
+
 Start = Callable[..., subprocess.Popen[str]]
 
 OWNER = """

@@ -19,6 +19,8 @@ from hikeshi.journal.projection import Projections
 from hikeshi.journal.record import decode_append
 from hikeshi.journal.writer import Writer
 
+pytestmark = pytest.mark.safety(19)
+
 Open = Callable[..., SqliteJournal]
 Encode = Callable[..., list[bytes]]
 

@@ -13,6 +13,8 @@ import pytest
 from hikeshi.journal import JournalBroken, JournalError, JournalForeign, JournalUnavailable, SqliteJournal, verify
 from hikeshi.journal.chain import genesis_hash, next_hash
 
+pytestmark = pytest.mark.safety(23)
+
 LENGTH = 30
 EACH = range(1, LENGTH + 1)
 

@@ -7,6 +7,8 @@ import pytest
 from hikeshi.playbook.expression import parse_expression
 from hikeshi.playbook.plain_data import EvaluationError
 
+pytestmark = pytest.mark.safety(30)
+
 
 @pytest.mark.parametrize(
     "text",

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from hikeshi.playbook.unknown import Unknown, find_unknown, from_json, to_json
 
+pytestmark = pytest.mark.safety(4)
+
 UNKNOWN = Unknown("Isolation", "the host is not isolated yet")
 KEYS = st.sampled_from(["$hikeshi", "of", "why", "value", "a"]) | st.text(max_size=3)
 WORDS = st.sampled_from(["unknown", "data"]) | st.text(max_size=3)

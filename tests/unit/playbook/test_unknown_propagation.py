@@ -16,6 +16,8 @@ from hikeshi.playbook.functions import FILTERS, FUNCTIONS, TESTS
 from hikeshi.playbook.plain_data import EvaluationError
 from hikeshi.playbook.unknown import Unknown, find_unknown
 
+pytestmark = pytest.mark.safety(4)
+
 UNKNOWN = Unknown("Host", "not read")
 SCOPE = {"u": UNKNOWN, "inside": [{"deep": [UNKNOWN]}]}
 OPERATORS = [

@@ -13,6 +13,8 @@ from conversation import CUT, FIND, HEAD, OK, Conversation, error_of
 
 from hikeshi.core import StepStatus
 
+pytestmark = pytest.mark.safety(28)
+
 PLAIN = HEAD + OK + CUT
 QUORUM = HEAD + OK.replace("by: [mei, kei]", "by: [mei, kei, ken, tester], quorum: 2") + CUT
 

@@ -17,6 +17,8 @@ from hikeshi.core import events as ev
 from hikeshi.testing.fake_connector import Fault
 from hikeshi.testing.run_harness import Outcome
 
+pytestmark = pytest.mark.safety(28)
+
 PLAIN = HEAD + OK + CUT
 CUT_IN = CUT.replace("  - ", "      - ")
 

@@ -20,6 +20,8 @@ from hikeshi.runtime.projections import HoldsProjection, RunsProjection
 from hikeshi.testing.fake_connector import Call, FakeWorld, Fault, fake_connector
 from hikeshi.testing.run_harness import Outcome, RunHarness
 
+pytestmark = pytest.mark.safety(16, 17)
+
 ISOLATE = """
 id: t
 steps:

@@ -14,6 +14,8 @@ from hikeshi.secrets import SecretUnavailable
 from hikeshi.testing.fake_connector import Call, FakeWorld, Fault, fake_connector
 from hikeshi.testing.run_harness import RunHarness
 
+pytestmark = pytest.mark.safety(16)
+
 READ = """
 id: t
 steps:

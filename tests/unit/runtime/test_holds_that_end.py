@@ -20,6 +20,8 @@ from hikeshi.core import RunState
 from hikeshi.testing.fake_clock import START
 from hikeshi.testing.fake_connector import Fault
 
+pytestmark = pytest.mark.safety(22)
+
 TEXT = """
 id: t
 inputs: {name: {type: string, default: pc1}, time: {type: string, default: 1h}}

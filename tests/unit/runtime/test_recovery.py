@@ -19,6 +19,8 @@ from hikeshi.testing.fake_connector import FakeWorld, Fault, fake_connector
 from hikeshi.testing.memory_journal import MemoryJournal
 from hikeshi.testing.run_harness import RunHarness
 
+pytestmark = pytest.mark.safety(14, 15, 16)
+
 ISOLATE = """
 id: t
 steps:
@@ -240,6 +242,7 @@ async def test_a_change_without_a_readable_state_whose_answer_is_lost_is_unknown
     assert outcome.status_of("after") is StepStatus.WAITING
 
 
+@pytest.mark.safety(2)
 def test_an_action_without_a_declared_effect_is_a_change_that_nobody_repeats() -> None:
     """Rule 2, and the default of rule 14."""
     from hikeshi.capabilities import Effect, build_spec

@@ -17,6 +17,8 @@ from hikeshi.secrets import MASK, Redactor
 from hikeshi.testing.fake_connector import FakeWorld, Fault, fake_connector
 from hikeshi.testing.run_harness import RunHarness
 
+pytestmark = pytest.mark.safety(26)
+
 CANARY = "C4n/ary+\"<é\\&'%=ß 7"
 
 
