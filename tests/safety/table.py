@@ -115,7 +115,7 @@ def page(cases: dict[int, Counter[str]]) -> str:
         "",
         "A playbook engine can reach every host, firewall and account of its owner. These rules make that bearable.",
         "",
-        "Written by `python tests/safety/table.py --write`; don't edit it. Tests name the rule that they try; a case is",
+        "Written by `python tests/safety/table.py --write`; do not edit it. Tests name the rule they try; a case is",
         f"one run of a test with other data. {total} cases; besides, `make crash` and `make simulate-faults` try the",
         "rules 13 to 22 with thousands of crashes and worlds.",
     ]
