@@ -70,17 +70,28 @@ def runs(session: Session, limit: Annotated[int, typer.Option("--limit", min=1, 
 
 
 def log(session: Session, run: RunId) -> int:
-    """Show everything that happened in a run."""
-    from hikeshi.report import timeline
-
-    session.app.check_run(run)
-    entries = timeline(session.app.records(run))
+    """Show everything that happened in a run. That somebody looked is on the record, too."""
+    entries = session.wait_for(_read_log(session, run))
     if session.output.as_json:
         session.output.document({"run": run, "events": [entry.to_json() for entry in entries]})
         return 0
     for entry in entries:
         session.output.line(*entry_pieces(entry))
     return 0
+
+
+async def _read_log(session: Session, run: str) -> list[TimelineEntry]:
+    from hikeshi.journal import JournalError
+    from hikeshi.report import timeline
+
+    session.app.check_run(run)
+    entries = list(timeline(session.app.records(run)))
+    try:
+        await session.app.audit.record_read(session.actor, "log", run)
+    except JournalError as exc:
+        # Whoever may read the file can read it without us, and who looks while the disk is full is needed there.
+        session.output.note(f"note: that you looked could not be recorded: {exc}")
+    return entries
 
 
 def entry_pieces(entry: TimelineEntry) -> list[Piece]:
