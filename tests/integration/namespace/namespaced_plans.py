@@ -17,12 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-_SET_FLAGS, _UP = 0x8914, 0x1  # SIOCSIFFLAGS, IFF_UP
-
 sys.path.append(str(Path(__file__).parents[2] / "acceptance"))  # tests are no package
 
 from drill import Drill, served
 from test_playbooks import CASES
+
+_SET_FLAGS, _UP = 0x8914, 0x1  # SIOCSIFFLAGS, IFF_UP
 
 
 def bring_loopback_up() -> None:
