@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench crash crash-syscalls crash-disk crash-stop simulate-faults clean
+.PHONY: demo test check bench crash crash-syscalls crash-disk crash-stop simulate-faults mutate clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -26,6 +26,12 @@ FROM ?= 0
 
 simulate-faults: $(READY)
 	@$(BIN)/python tests/simulate/run.py --seeds $(SEEDS) --from $(FROM) $(if $(SEED),--seed $(SEED))
+
+# Small defects in the gate, the guardrails and the audit log, and how many of them tests notice. 0 tries them all.
+SAMPLE ?= 200
+
+mutate: $(READY)
+	@$(BIN)/python tests/mutation/run.py --sample $(SAMPLE)
 
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'

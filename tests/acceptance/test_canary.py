@@ -8,12 +8,14 @@ import json
 import logging
 import traceback
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 from drill import ALL, CrowdStrikeSimulator, Drill, EntraSimulator, PanOsSimulator, Place, SlackSimulator, served
 
+from hikeshi.cli.application import run_command_line
 from hikeshi.report import plan_report, run_report, timeline
 from hikeshi.secrets import MASK
 from hikeshi.testing.manufacturer import C2_ADDRESS, C2_DOMAIN, FILE_SERVER, MALWARE_SHA256
@@ -283,3 +285,84 @@ async def test_a_connector_does_not_show_its_secrets(canary: Canary) -> None:
         shown += f"{connector!r} {connector.settings!r} {connector.settings.model_dump()} {vars(connector.http)!r}"
 
     assert [form for secret in canary.secrets() for form in forms(secret) if form[1] in shown.encode()] == []
+
+
+ECHO = """id: echo
+steps:
+  - {id: find, action: edr.get_host, with: {name: %s}}
+  - {id: told, set: {text: "{{ steps.find.os }}"}}
+  - {id: tell, action: messaging.post, with: {channel: "#soc-major-incident", text: "{{ steps.find.os }}"}}
+  - {id: cut, action: edr.isolate_host, with: {host: "{{ steps.find }}", reason: "{{ vars.text }}"}}
+outputs: {os: "{{ steps.find.os }}"}
+"""
+ENCODED = (
+    "plain",
+    "JSON",
+    "repr",
+    "URL",
+    "HTML",
+    "base64, shifted by 0",
+    "base64, shifted by 1",
+    "base64, shifted by 2",
+)
+
+
+def in_form(value: str, form: str) -> str:
+    """Return a text that holds a value in a form, with the bytes around it that a base64 form needs."""
+    if form.startswith("base64"):
+        before = b"u:" + b"x" * ((int(form[-1]) - 2) % 3)
+        return base64.b64encode(before + value.encode() + b";end").decode()
+    return f"<{dict(forms(value))[form].decode()}>"
+
+
+class Shell:
+    """Types commands into a project, with all their logs, and keeps what they said."""
+
+    def __init__(self, drill: Drill, capfd: pytest.CaptureFixture[str]) -> None:
+        self.drill = drill
+        self.capfd = capfd
+        self.said: list[tuple[str, str]] = []
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        root = logging.getLogger()
+        before = (root.level, root.handlers)
+        try:
+            code = run_command_line([*arguments, "--project", str(self.drill.folder), "--log-level", "debug"])
+        finally:
+            root.level, root.handlers = before
+        written = self.capfd.readouterr()
+        self.said.append((" ".join(arguments[:2]), written.out + written.err))
+        return code, written.out, written.err
+
+
+@pytest.mark.parametrize("form", ENCODED)
+def test_commands_write_no_secret_that_a_product_repeats(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], form: str
+) -> None:
+    """A saved plan, the journal, an exported pack, documents, logs, and the traceback of an error that names it."""
+    secret = SECRETS[CrowdStrikeSimulator][1]
+    repeated = in_form(secret, form)
+    drill = Drill(tmp_path / "project", tmp_path / "secrets")
+    typed = Shell(drill, capfd)
+    plan, pack = drill.folder / "saved.json", drill.folder / "all.pack"
+    with served([with_canary(each) for each in ALL], settle_s=0.0) as place:
+        drill.configure(place.simulation.project_settings(place.url))
+        drill.add_playbook("echo", ECHO % FILE_SERVER)
+        place.host(FILE_SERVER).os_version = repeated
+
+        assert typed("plan", "echo", "-o", str(plan), "--json")[0] == 0, typed.said
+        assert typed("show", str(plan))[0] == 0
+        code, out, _ = typed("apply", str(plan), "--json")
+        assert (code, MASK in out) == (0, True)
+        assert typed("log", json.loads(out)["run"])[0] == 0
+        assert typed("audit", "export", "--all", "-o", str(pack))[0] == 0
+        code, _, err = typed("plan", "echo", "-o", f"{tmp_path}/none/{repeated}", "--debug")
+        assert (code, "Traceback" in err, MASK in err.partition("Traceback")[2]) == (2, True, True)
+        secrets = [secret, *place.simulation.simulators["crowdstrike"].tokens._expiry]
+
+    places = [(where, text.encode()) for where, text in typed.said]
+    places += [(path.name, path.read_bytes()) for path in drill.folder.rglob("*") if path.is_file()]
+    masked = {where for where, data in places if MASK.encode() in data}
+    assert {"saved.json", "all.pack", "journal.db"} <= masked, "what the product repeated did not come as far as this"
+    wanted = [(name, written) for each in secrets for name, written in forms(each)]
+    assert {f"{where}: {name}" for where, data in places for name, written in wanted if written in data} == set()

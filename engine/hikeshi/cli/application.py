@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "release-stop": ("stops", "release_stop"),
     "audit verify": ("audit", "verify"),
     "audit export": ("audit_export", "export"),
+    "audit ocsf": ("ocsf", "ocsf"),
     "audit checkpoint": ("audit_key", "checkpoint"),
     "audit key": ("audit_key", "key"),
     "audit rotate": ("audit_key", "rotate"),

@@ -19,6 +19,7 @@ __all__ = ["MASK", "Redactor"]
 MASK = "[secret]"
 _SHORTEST = 4  # masking shorter values would tear holes into ordinary text and protect nothing
 _WORD = re.compile(r"[a-z][a-z_.-]{0,30}")  # what could as well be the name of a field, an action or a status
+_LINE = 16  # so long is a line of a key at least; a shorter one could as well be a line of anything
 _HEX_ESCAPE = re.compile("%[0-9A-F]{2}")
 
 
@@ -36,7 +37,8 @@ class Redactor:
             return
         self._known.add(value)
         needles = set(self._needles)
-        needles.update(form for form in _forms(value) if len(form) >= _SHORTEST)
+        for text in (value, *_lines(value)):
+            needles.update(form for form in _forms(text) if len(form) >= _SHORTEST)
         self._needles = sorted(needles, key=len, reverse=True)
         self._strong = [needle for needle in self._needles if not _WORD.fullmatch(needle)]
 
@@ -78,6 +80,12 @@ def _masked(text: str, needles: Sequence[str]) -> str:
         if needle in text:
             text = text.replace(needle, MASK)
     return text
+
+
+def _lines(value: str) -> list[str]:
+    """Return the long lines of a value of several: a private key is shown line by line by whatever shows lines."""
+    lines = [line.strip() for line in value.splitlines()]
+    return [line for line in lines if len(line) >= _LINE and not line.startswith("-----")] if len(lines) > 1 else []
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -8,18 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Secret", "SecretUnavailable"]
+from hikeshi.secrets.unavailable import SecretUnavailable
+
+__all__ = ["Secret"]
 
 _REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z]+):(?P<rest>[^}]+)\}")
-_LATER = {"keyring", "vault"}
-
-
-class SecretUnavailable(Exception):
-    """A secret could not be resolved. The message names the reference, never a value. The operator is to mend it."""
 
 
 class Secret:
-    """A reference such as `${env:FALCON_SECRET}` or `${file:/run/secrets/falcon}`.
+    """A reference such as `${env:FALCON_SECRET}`, `${file:/run/secrets/falcon}`, `${keyring:hikeshi/falcon}` or
+    `${vault:secret/falcon#client_secret}`.
 
     Only `reveal` gives the value. Text, repr and pickling never do.
     """
@@ -38,14 +36,10 @@ class Secret:
             raise ValueError(
                 "write a reference, such as ${env:NAME} or ${file:/run/secrets/name}, not the secret itself"
             )
-        scheme, rest = match["scheme"], match["rest"]
-        if scheme == "env":
-            return cls(text, lambda: _from_environment(rest))
-        if scheme == "file":
-            return cls(text, lambda: _from_file(Path(rest)))
-        if scheme in _LATER:
-            raise ValueError(f"'{scheme}' references are not available yet; use ${{env:NAME}} or ${{file:PATH}}")
-        raise ValueError(f"unknown kind of secret reference {scheme!r}; known: env, file")
+        kind = _KINDS.get(match["scheme"])
+        if kind is None:
+            raise ValueError(f"unknown kind of secret reference {match['scheme']!r}; known: {', '.join(_KINDS)}")
+        return cls(text, kind(match["rest"]))
 
     @classmethod
     def of_value(cls, value: str) -> Secret:
@@ -57,6 +51,8 @@ class Secret:
         value = self._resolve()
         if not value:
             raise SecretUnavailable(f"the secret {self._reference} is empty")
+        if not _is_utf8(value):  # it could be neither sent nor masked
+            raise SecretUnavailable(f"the secret {self._reference} is no text in UTF-8")
         return value
 
     def __repr__(self) -> str:
@@ -81,15 +77,56 @@ class Secret:
         )
 
 
-def _from_environment(name: str) -> str:
-    value = os.environ.get(name)
-    if value is None:
-        raise SecretUnavailable(f"the environment variable {name} is not set; set it before starting hikeshi")
-    return value
-
-
-def _from_file(path: Path) -> str:
+def _is_utf8(value: str) -> bool:
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SecretUnavailable(f"the secret file {path} cannot be read: {type(exc).__name__}") from None
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _in_environment(name: str) -> Callable[[], str]:
+    def read() -> str:
+        value = os.environ.get(name)
+        if value is None:
+            raise SecretUnavailable(f"the environment variable {name} is not set; set it before starting hikeshi")
+        return value
+
+    return read
+
+
+def _in_file(rest: str) -> Callable[[], str]:
+    def read() -> str:
+        try:
+            return Path(rest).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as exc:
+            kind = type(exc).__name__
+        # Outside of the block above: the other exception holds what it could not decode.
+        raise SecretUnavailable(f"the secret file {rest} cannot be read: {kind}")
+
+    return read
+
+
+def _in_keyring(rest: str) -> Callable[[], str]:
+    from hikeshi.secrets.keyring_entry import KeyringEntry
+    from hikeshi.secrets.lookup import Lookup
+
+    entry = KeyringEntry.parse(rest)
+    return Lookup(f"the keyring secret {entry}", entry.read)
+
+
+def _in_vault(rest: str) -> Callable[[], str]:
+    from hikeshi.secrets.lookup import Lookup
+    from hikeshi.secrets.vault_entry import VaultEntry
+
+    entry = VaultEntry.parse(rest)
+
+    def read() -> str:
+        from hikeshi.secrets.vault import Vault
+
+        return Vault.from_environment().read(entry)
+
+    return Lookup(f"the vault secret {entry}", read)
+
+
+_KINDS = {"env": _in_environment, "file": _in_file, "keyring": _in_keyring, "vault": _in_vault}

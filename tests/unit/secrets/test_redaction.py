@@ -5,13 +5,16 @@ import html
 import json
 import logging
 import urllib.parse
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from markupsafe import escape
 
+from hikeshi.cli.logs import _TALKATIVE, write_logs
 from hikeshi.connector import Connector, ConnectorSettings, Forbidden, PreviewedRequest, Secret
 from hikeshi.secrets import MASK, Redactor
 from hikeshi.testing.fake_connector import FakeWorld, Fault, fake_connector
@@ -82,6 +85,64 @@ def test_any_secret_is_masked_in_every_encoding(secret: str) -> None:
     for encode in ENCODINGS.values():
         encoded = encode(secret)
         assert redactor.text(f"<{encoded}>") != f"<{encoded}>"
+
+
+PRIVATE_KEY = """-----BEGIN PRIVATE KEY-----
+canary0MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9
+canary1h1XwBwYFK4EEACKhZANiAATzcmV0bWVhbnR0b2JlbGVha2VkYnVudGVzdHM
+-----END PRIVATE KEY-----
+"""
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+def test_a_secret_of_several_lines_is_masked_line_by_line(encode: Any) -> None:
+    """What shows a text by lines shows each of them alone; the lines around a key are no secret."""
+    redactor = Redactor()
+    redactor.add(PRIVATE_KEY)
+    for line in PRIVATE_KEY.splitlines()[1:3]:
+        written = redactor.text(f"before {encode(line)} after")
+        assert MASK in written
+        assert not leaks(line, written)
+    assert redactor.text("-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
+
+
+@pytest.fixture
+def clean_logs() -> Iterator[None]:
+    """Leave the logs of this process as they were."""
+    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in _TALKATIVE}
+    before = (root.handlers, root.level)
+    yield
+    root.handlers, root.level = before
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+def test_logs_and_the_tracebacks_in_them_hold_no_secret(
+    clean_logs: None, capsys: pytest.CaptureFixture[str], encode: Any
+) -> None:
+    """Ours and those of libraries: in the words, the arguments, the fields, and what an exception says."""
+    redactor = Redactor()
+    redactor.add(CANARY)
+    write_logs("debug", redactor)
+    written = encode(CANARY)
+    try:
+        raise RuntimeError(f"cannot send {written}") from ValueError(written)
+    except RuntimeError:
+        logging.getLogger("library").exception("failed with %s", written)
+        structlog.get_logger("hikeshi.test").error("failed", exc_info=True, words=written, deep={"a": [written]})
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert ["Traceback" in line["exception"] for line in lines] == [True, True]
+    eye = json.dumps(lines, ensure_ascii=False).replace("\\\\", "\\").replace('\\"', '"')
+    assert [line["exception"].count(MASK) for line in lines] == [2, 2]
+    assert (lines[0]["event"].count(MASK), lines[1]["words"].count(MASK), str(lines[1]["deep"]).count(MASK)) == (
+        1,
+        1,
+        1,
+    )
+    assert written not in eye
+    assert not leaks(CANARY, eye)
 
 
 @pytest.mark.parametrize("short", ["", "a", "abc"])

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,19 @@ def test_the_value_comes_from_a_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SecretUnavailable, match="UnicodeDecodeError") as caught:
         secret.reveal()
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None  # the other exception holds what it could not decode
 
 
+@pytest.mark.safety(27)
+def test_a_value_that_is_no_utf8_is_refused_without_being_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not be masked afterwards; and no exception that holds it hangs on."""
+    monkeypatch.setitem(os.environ, "HIKESHI_TEST_TOKEN", f"{CANARY}\udcff")
+    with pytest.raises(SecretUnavailable, match="is no text in UTF-8") as caught:
+        Secret.parse("${env:HIKESHI_TEST_TOKEN}").reveal()
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.safety(27)
 @pytest.mark.parametrize(
     "text",
     [
@@ -90,8 +101,12 @@ def test_the_value_comes_from_a_file(tmp_path: Path) -> None:
         f"${{{CANARY}}}",
         f"${{env:A}}{CANARY}",
         f"{CANARY}${{env:A}}",
-        "${vault:a}",
-        "${keyring:a}",
+        f"${{vault:{CANARY}}}",
+        f"${{vault:secret/{CANARY}}}",
+        f"${{vault:secret/app#{CANARY}@0}}",
+        f"${{vault:secret/../{CANARY}#key}}",
+        f"${{keyring:{CANARY}}}",
+        f"${{keyring:/{CANARY}}}",
         "${x:y}",
         "",
     ],
