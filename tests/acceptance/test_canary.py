@@ -290,8 +290,8 @@ async def test_a_connector_does_not_show_its_secrets(canary: Canary) -> None:
 ECHO = """id: echo
 steps:
   - {id: find, action: edr.get_host, with: {name: %s}}
-  - {id: told, set: {text: "{{ steps.find.os }}"}}
-  - {id: tell, action: messaging.post, with: {channel: "#soc-major-incident", text: "{{ steps.find.os }}"}}
+  - {id: told, set: {text: steps.find.os}}
+  - {id: tell, action: messaging.post, with: {channel: "#incidents", text: "{{ steps.find.os }}"}}
   - {id: cut, action: edr.isolate_host, with: {host: "{{ steps.find }}", reason: "{{ vars.text }}"}}
 outputs: {os: "{{ steps.find.os }}"}
 """
@@ -350,7 +350,7 @@ def test_commands_write_no_secret_that_a_product_repeats(
         drill.add_playbook("echo", ECHO % FILE_SERVER)
         place.host(FILE_SERVER).os_version = repeated
 
-        assert typed("plan", "echo", "-o", str(plan), "--json")[0] == 0, typed.said
+        assert typed("plan", "echo", "-o", str(plan), "--json")[0] == 0
         assert typed("show", str(plan))[0] == 0
         code, out, _ = typed("apply", str(plan), "--json")
         assert (code, MASK in out) == (0, True)

@@ -20,6 +20,7 @@ MASK = "[secret]"
 _SHORTEST = 4  # masking shorter values would tear holes into ordinary text and protect nothing
 _WORD = re.compile(r"[a-z][a-z_.-]{0,30}")  # what could as well be the name of a field, an action or a status
 _LINE = 16  # so long is a line of a key at least; a shorter one could as well be a line of anything
+_MOST_LINES = 200  # a private key has fewer than a hundred; each more costs in every text that is written
 _HEX_ESCAPE = re.compile("%[0-9A-F]{2}")
 
 
@@ -85,7 +86,9 @@ def _masked(text: str, needles: Sequence[str]) -> str:
 def _lines(value: str) -> list[str]:
     """Return the long lines of a value of several: a private key is shown line by line by whatever shows lines."""
     lines = [line.strip() for line in value.splitlines()]
-    return [line for line in lines if len(line) >= _LINE and not line.startswith("-----")] if len(lines) > 1 else []
+    if not 1 < len(lines) <= _MOST_LINES:
+        return []
+    return [line for line in lines if len(line) >= _LINE and not line.startswith("-----")]
 
 
 def _forms(value: str) -> Iterator[str]:

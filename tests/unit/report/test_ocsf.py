@@ -173,6 +173,8 @@ async def test_two_exports_agree(harness: RunHarness) -> None:
 async def test_a_dry_run_is_no_event(harness: RunHarness) -> None:
     """Nothing was sent."""
     assert list(ocsf_events((await harness.plan(ISOLATE)).records)) == []
+    done = ("ActionIntended", "p", intended()), ("TargetSettled", "p", settled("done"))
+    assert (len(recorded(*done)), recorded(*done, mode="plan")) == (1, [])
 
 
 async def test_what_was_so_already_is_no_event(harness: RunHarness) -> None:
@@ -197,6 +199,13 @@ async def test_attempts_are_one_event_with_the_last_word(harness: RunHarness) ->
     (event,) = await events_of(harness)
     assert (event["status"], "status_detail" in event) == ("Success", False)
     assert event["start_time"] < event["time"]
+
+
+def test_what_somebody_else_did_meanwhile_is_not_claimed() -> None:
+    """An attempt failed, and the next one found it so already: what was sent had no effect."""
+    failed = ("TargetSettled", "p", settled("failed", {"kind": "unavailable", "message": "busy"}))
+    (event,) = recorded(("ActionIntended", "p", intended()), failed, ("TargetSettled", "p", settled("already")))
+    assert event["status"] == "Failure"
 
 
 def test_times_are_exact_milliseconds() -> None:

@@ -106,6 +106,15 @@ def test_a_secret_of_several_lines_is_masked_line_by_line(encode: Any) -> None:
     assert redactor.text("-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
 
 
+def test_a_file_of_very_many_lines_is_masked_as_a_whole_alone() -> None:
+    """Thousands of lines in every encoding would be looked for in every text that is written."""
+    redactor = Redactor()
+    value = "\n".join(f"canary line number {number}" for number in range(201))
+    redactor.add(value)
+    assert redactor.text(f"<{value}>") == f"<{MASK}>"
+    assert redactor.text("canary line number 7") == "canary line number 7"
+
+
 @pytest.fixture
 def clean_logs() -> Iterator[None]:
     """Leave the logs of this process as they were."""
