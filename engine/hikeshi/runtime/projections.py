@@ -10,7 +10,7 @@ from typing import Any
 from hikeshi.journal import Projection, Record
 from hikeshi.runtime.holds_projection import HoldsProjection
 from hikeshi.runtime.limits import LimitsProjection
-from hikeshi.runtime.stops import StopsProjection
+from hikeshi.runtime.stops_projection import StopsProjection
 
 __all__ = ["HoldsProjection", "KeyTaken", "QuestionsProjection", "RunsProjection", "standard_projections"]
 
