@@ -1,6 +1,7 @@
 """Small defects that are put into a module's source, one at a time.
 
-Texts for people are left alone: that an error says something else is not what is asked here.
+Texts for people are left alone: that an error says something else is not what is asked here. So is what no test can
+see: that a file was flushed to the disk, and with which flags it was opened.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class _Defects(ast.NodeTransformer):
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
         other = _ARITHMETIC.get(type(node.op))
-        if other is None or _is_text(node.left) or _is_text(node.right):
+        if other is None or _is_text(node.left) or _is_text(node.right) or "os.O_" in ast.unparse(node):
             return node
         what = f"{type(node.op).__name__} is {other.__name__}"
         return self._place(node, what, lambda: ast.BinOp(node.left, other(), node.right))
@@ -97,8 +98,8 @@ class _Defects(ast.NodeTransformer):
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         self.generic_visit(node)
-        if not isinstance(node.value, ast.Call | ast.Await):
-            return node
+        if not isinstance(node.value, ast.Call | ast.Await) or "sync" in ast.unparse(node.value).partition("(")[0]:
+            return node  # what a flush is for shows only when the power fails
         return self._place(node, "the call is left out", lambda: ast.Pass())
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
