@@ -107,7 +107,7 @@ async def test_past_a_limit_people_are_asked_and_may_let_it_go_on(drill: Drill, 
 
     assert len(place.isolated()) == 2
     question = question_of(app, state.run)
-    assert question["question"] == "2 distinct targets were changed already, and 2 are allowed. Go on?"
+    assert question["question"] == "The limit of distinct targets is reached: 2 of 2. Go on?"
     assert [shown["label"] for shown in question["shows"]] == [hosts[2]]
     with pytest.raises(Exception, match="who started a run"):
         await say(app, state.run, "approve", ACTOR)

@@ -209,7 +209,7 @@ class ChangeCall:
         try:
             await record([ev.TargetsCounted(command.path, uses)])
         except LimitPassed as exc:
-            question = f"{exc.counted} distinct targets were changed already, and {exc.most} are allowed. Go on?"
+            question = f"The limit of distinct targets is reached: {exc.counted} of {exc.most}. Go on?"
             return consent_needed(command, name, exc.rule, question, self.rules.people, targets)
         return None
 
