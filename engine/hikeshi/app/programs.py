@@ -85,16 +85,16 @@ class Programs(ProjectParts):
         from hikeshi.playbook.problem import in_order
         from hikeshi.project.guardrails import load_guardrails
 
-        rules = load_guardrails(self.config.folder)
+        rules = None if paths else load_guardrails(self.config.folder)
         wrong: list[Problem | str] = [] if paths else [*self.wrong_settings(self.config.connectors)]
-        if rules.broken_because and not paths:
+        if rules is not None and rules.broken_because:
             wrong.append(f"every change is refused: {rules.broken_because}")
         try:
             catalogue = self.catalogue
         except ProjectError as exc:
             wrong += [problem for problem in exc.problems if problem not in wrong]
             catalogue = fill_catalogue(self.registry, {})
-        wrong += [] if paths or not catalogue.instances else rules.idle(catalogue.specs)
+        wrong += [] if rules is None or not catalogue.instances else rules.idle(catalogue.specs)
         places = list(paths or [folder for folder in self.config.playbooks if folder.is_dir()])
         own = Library([place for place in places if place.is_dir()])
         library = Library([*own.folders, *(each for each in self.library.folders if each not in own.folders)])

@@ -10,7 +10,7 @@ from hikeshi.capabilities import ActionSpec, Effect, Entity
 from hikeshi.connector.errors import Invalid
 from hikeshi.playbook.unknown import Unknown, find_unknown
 
-__all__ = ["EXPIRY", "owner_of", "typed_arguments", "unknown_arguments", "with_expiry"]
+__all__ = ["EXPIRY", "owner_of", "plain_data", "typed_arguments", "unknown_arguments", "with_expiry"]
 
 EXPIRY = "expires_in_s"
 """The argument by which a change says after how many seconds the product lifts it itself."""
@@ -79,3 +79,12 @@ def owner_of(spec: ActionSpec, typed: Mapping[str, Any]) -> str | None:
     if len(owners) > 1:
         raise Invalid(f"{spec.name}: its parts belong to different connectors: {', '.join(sorted(owners))}")
     return owners.pop() if owners else None
+
+
+def plain_data(value: Any) -> Any:
+    """Return an entity, a state, or a list of them as plain data; anything else as it is."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, (list, tuple)):
+        return [plain_data(entry) for entry in value]
+    return value

@@ -23,6 +23,7 @@ from hikeshi.core.events import ErrorRecord, Event
 from hikeshi.core.evolve_people import target_key
 from hikeshi.core.lasting import lasting_request
 from hikeshi.journal import JournalError
+from hikeshi.runtime.arguments import plain_data
 from hikeshi.runtime.call import call
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
@@ -130,7 +131,7 @@ class ChangeCall:
         if self.spec.marks.verify is None:
             return None
         self.fates = [_Fate(target) for target in targets_of(self.spec, self.arguments)]
-        states = [_plain(state) for state in await self._states(self.fates)]
+        states = [plain_data(state) for state in await self._states(self.fates)]
         return self.redactor.data(states if self.spec.batched else states[0])
 
     async def _recover(self, record: Record) -> list[Event]:
@@ -226,7 +227,7 @@ class ChangeCall:
         """Return how this is not what the plan showed that is applied, or None."""
         if self.planned is None:
             return None
-        states = [self.redactor.data(_plain(fate.prior)) for fate in self.fates]
+        states = [self.redactor.data(plain_data(fate.prior)) for fate in self.fates]
         targets = [fate.target for fate in self.fates]
         found = self.planned.difference(self.spec, self.command, self.connector.name, targets, states)
         if found is None:
@@ -265,7 +266,7 @@ class ChangeCall:
             return
         for fate in self.fates:
             if fate.open:
-                check_unchanged(hold, self.spec, fate.prior, self.redactor.data(_plain(fate.prior)))
+                check_unchanged(hold, self.spec, fate.prior, self.redactor.data(plain_data(fate.prior)))
 
     async def _states(self, fates: list[_Fate]) -> list[Any]:
         """Read the states of these targets back, in their order."""
@@ -288,11 +289,11 @@ class ChangeCall:
         """Return the intent and a hold for each target that is going to be changed."""
         path, name = self.command.path, self.connector.name
         sent = [fate for fate in self.fates if fate.open]
-        prior = [{"target": fate.target.identity, "state": _plain(fate.prior)} for fate in sent]
+        prior = [{"target": fate.target.identity, "state": plain_data(fate.prior)} for fate in sent]
         key = self._key(sent)
         targets = [fate.target.to_json() for fate in sent]
         intended = ev.ActionIntended(path, self.command.attempt, self.spec.name, name, key, targets, prior, repeated)
-        return [intended, *(self._hold(fate, _plain(fate.prior)) for fate in sent if self._holds)]
+        return [intended, *(self._hold(fate, plain_data(fate.prior)) for fate in sent if self._holds)]
 
     @property
     def _holds(self) -> bool:
@@ -334,9 +335,9 @@ class ChangeCall:
         inverse = _spec_of(self.spec.capability, self.spec.owner_class, self.spec.marks.undo)
         target = inverse.target if self.spec.batched else None  # each hold undoes its own
         names = [name for name in inverse.by_name if name in self.arguments and name != target]
-        arguments = {name: _plain(self.arguments[name]) for name in names}
+        arguments = {name: plain_data(self.arguments[name]) for name in names}
         if target is not None:
-            arguments[target] = [_plain(fate.target.value)]
+            arguments[target] = [plain_data(fate.target.value)]
         return {"action": inverse.name, "arguments": arguments}
 
     def _hold_id(self, fate: _Fate) -> str:
@@ -455,7 +456,7 @@ class ChangeCall:
         elif failed:
             events.append(ev.ActionFailed(path, attempt, self._summary(failed, None, "no")))
         else:
-            states = [_plain(fate.state) for fate in self.fates]
+            states = [plain_data(fate.state) for fate in self.fates]
             output = self.redactor.data(states if self.spec.batched else states[0] if states else None)
             already = all(fate.outcome == "already" for fate in self.fates)
             if self.command.releases is not None:
@@ -468,7 +469,7 @@ class ChangeCall:
         opened = self._holds and (fate.outcome != "already" or fate.shares)
         hold = self._hold_id(fate) if opened else None
         kept = opened and fate.outcome in ("done", "already")
-        state = self.redactor.data(_plain(fate.state)) if kept else None
+        state = self.redactor.data(plain_data(fate.state)) if kept else None
         return ev.TargetSettled(self.command.path, fate.target.identity, fate.outcome, error, hold, state)  # type: ignore[arg-type]
 
     def _summary(self, fates: list[_Fate], kind: str | None, applied: Any) -> ErrorRecord:
@@ -508,16 +509,8 @@ def _only_list(spec: ActionSpec) -> str:
     return next(parameter.name for parameter in spec.parameters if parameter.is_list)
 
 
-def _plain(value: Any) -> Any:
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    return value
-
-
 def _shown(state: Any) -> str:
-    plain = _plain(state)
+    plain = plain_data(state)
     if isinstance(plain, dict):
         return ", ".join(f"{key}={value}" for key, value in plain.items() if not key.endswith(("_id", "connector")))
     return str(plain)

@@ -17,6 +17,7 @@ from hikeshi.core import events as ev
 from hikeshi.core.evolve_people import target_key
 from hikeshi.guardrails import Guardrails, Names, Refusal, RequiredApproval, Stop, Stops
 from hikeshi.quick_dataclass import dataclass
+from hikeshi.runtime.arguments import plain_data
 from hikeshi.runtime.reads import read_one
 from hikeshi.runtime.targets import Target, targets_of
 from hikeshi.secrets import SecretUnavailable
@@ -48,7 +49,7 @@ class Rules:
         """Return why a change may not be made at all, or None. Asks the product for groups if a rule is about them."""
         guardrails = self.guardrails()
         targets = targets_of(spec, arguments)
-        others = {name: _plain(value) for name, value in arguments.items() if name != spec.target}
+        others = {name: plain_data(value) for name, value in arguments.items() if name != spec.target}
         groups = _reader_of_groups(connector, mode) if guardrails.needs_groups(spec.name) else _no_groups
         names = [await _names(target, others, groups) for target in targets]
         if spec.target is None:
@@ -62,7 +63,7 @@ class Rules:
         guardrails = self.guardrails()
         if not guardrails.approvals:
             return []
-        others = {name: _plain(value) for name, value in arguments.items() if name != spec.target}
+        others = {name: plain_data(value) for name, value in arguments.items() if name != spec.target}
         groups = _reader_of_groups(connector, "live") if guardrails.needs_groups(spec.name) else _no_groups
         found: dict[str, tuple[RequiredApproval, list[Target]]] = {}
         for target in targets:
@@ -188,7 +189,7 @@ def _reader_of_groups(connector: Connector, mode: str) -> Groups:
 async def _names(target: Target, others: Mapping[str, Any], groups: Groups) -> Names:
     value = target.value
     kind = value.entity_kind if isinstance(value, Entity) else None
-    names = Names.of(_plain(value), kind, arguments=others)
+    names = Names.of(plain_data(value), kind, arguments=others)
     return names.with_groups(await groups(value)) if isinstance(value, User) else names
 
 
@@ -200,10 +201,3 @@ def _expected(spec: ActionSpec) -> tuple[str, ...]:
         return (parameter.entity.entity_kind,)
     taken = (parameter.annotation, *get_args(parameter.annotation))
     return ("indicator",) if Indicator in taken else ()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    dump = getattr(value, "model_dump", None)
-    return value if dump is None else dump(mode="json")
