@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from hikeshi.audit.errors import AuditError
-from hikeshi.journal import JSON, Record, SequenceConflict, SqliteJournal, encode_record
+from hikeshi.journal import JSON, Record, SqliteJournal, append_to_stream
 
 __all__ = ["AUDIT_RUN", "KEY_CHANGED", "KEY_REPLACED", "LOG_READ", "append_own", "own_records"]
 
@@ -15,26 +14,11 @@ AUDIT_RUN: Final = "audit"
 LOG_READ: Final = "AuditLogRead"
 KEY_CHANGED: Final = "AuditKeyChanged"
 KEY_REPLACED: Final = "AuditKeyReplaced"
-_ATTEMPTS: Final = 100
 
 
 async def append_own(journal: SqliteJournal, kind: str, data: Mapping[str, JSON], at: datetime) -> int:
-    """Append a record about the journal; return its number in the run. Raises JournalError.
-
-    Every process may, so whoever finds that another one was quicker takes the next place.
-    """
-    for _ in range(_ATTEMPTS):
-        seq = last_seq(journal) + 1
-        try:
-            await journal.append(
-                AUDIT_RUN, seq, [encode_record(run=AUDIT_RUN, seq=seq, at=at, kind=kind, path="", data=data)]
-            )
-        except SequenceConflict:
-            continue
-        return seq
-    raise AuditError(
-        f"The {kind} found no place", f"run {AUDIT_RUN}", "Other processes write there all the time; see which"
-    )
+    """Append a record about the journal; return its number in the run. Raises JournalError."""
+    return await append_to_stream(journal, AUDIT_RUN, kind, data, at)
 
 
 def last_seq(journal: SqliteJournal) -> int:

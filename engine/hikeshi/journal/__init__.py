@@ -25,6 +25,7 @@ from hikeshi.journal.record import Record, decode_record, encode_record
 from hikeshi.journal.signals import Signal
 from hikeshi.journal.sqlite import SqliteJournal
 from hikeshi.journal.stored_form import JSON
+from hikeshi.journal.stream import append_to_stream
 
 if TYPE_CHECKING:
     from hikeshi.journal.verification import BadRecord, Verification, verify
@@ -54,6 +55,7 @@ __all__ = [
     "Signal",
     "SqliteJournal",
     "Verification",
+    "append_to_stream",
     "decode_record",
     "encode_record",
     "verify",

@@ -6,13 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from hikeshi.guardrails import Stop, Stops
-from hikeshi.journal import Journal, SequenceConflict, encode_record
+from hikeshi.journal import Journal, append_to_stream
 from hikeshi.quick_dataclass import dataclass
 from hikeshi.runtime.stops_projection import STREAM
 
 __all__ = ["EngagedStop", "KillSwitch"]
-
-_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +66,4 @@ class KillSwitch:
         await self._append("StopReleaseWanted", {"stop": stop, "by": by, "why": why}, at)
 
     async def _append(self, kind: str, data: dict[str, Any], at: datetime) -> None:
-        for _ in range(_TRIES):
-            seq = sum(1 for _ in self._journal.read(STREAM)) + 1
-            record = encode_record(run=STREAM, seq=seq, at=at, kind=kind, path="", data=data)
-            try:
-                await self._journal.append(STREAM, seq, [record])
-            except SequenceConflict:
-                continue  # somebody else engaged or released one at the same moment
-            return
-        raise RuntimeError("the kill switch was written by others twenty times in a row")
+        await append_to_stream(self._journal, STREAM, kind, data, at)
