@@ -148,7 +148,7 @@ class _Invocation:
         return self.session
 
     def _failed(self, exc: Exception) -> int:
-        from hikeshi.cli.failure import describe, report
+        from hikeshi.cli.failure import describe, exit_code_of, report
 
         failure = describe(exc)
         report(failure, self.output)
@@ -158,7 +158,7 @@ class _Invocation:
             # No values of variables: only the lines of the program, and the message, masked.
             for text in "".join(traceback.format_exception(exc)).splitlines():
                 self.output.note(text)
-        return failure.exit_code
+        return exit_code_of(exc, failure)
 
     def _interrupted(self) -> int:
         self.output.note("Interrupted.")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hikeshi.app.failure import problem_of
 from hikeshi.cli.exit_codes import ExitCode
-from hikeshi.cli.failure import problem_of
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled
 

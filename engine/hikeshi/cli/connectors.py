@@ -6,21 +6,15 @@ from typing import Any
 
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled
+from hikeshi.documents.connectors import instances_of, product_document
 
 __all__ = ["connectors"]
 
 
 def connectors(session: Session) -> int:
     """List installed products and configured connectors, with the actions and privileges of each."""
-    products = [_product(session, name) for name in session.app.registry.products()]
-    instances = [
-        {
-            "name": name,
-            "product": product,
-            "bound_to": sorted(each for each, names in session.app.config.bindings.items() if name in names),
-        }
-        for name, product in session.app.config.products.items()
-    ]
+    products = [product_document(session.app, name) for name in session.app.registry.products()]
+    instances = instances_of(session.app)
     if session.output.as_json:
         session.output.document({"instances": instances, "products": products})
         return 0
@@ -44,27 +38,6 @@ def connectors(session: Session) -> int:
         output.line()
         output.line("Add one under 'connectors' in hikeshi.yaml; docs/getting-started.md shows how.")
     return 0
-
-
-def _product(session: Session, name: str) -> dict[str, Any]:
-    from hikeshi.connector.registry import ConnectorNotUsable
-
-    try:
-        connector = session.app.registry.load(name)
-    except ConnectorNotUsable as exc:
-        return {"product": name, "capabilities": {}, "actions": [], "least_privileges": [], "error": str(exc)}
-    capabilities: dict[str, list[dict[str, Any]]] = {}
-    for action, kinds in connector.supported().items():
-        capability, _, verb = action.partition(".")
-        taken = None if kinds is None else sorted(kinds)
-        capabilities.setdefault(capability, []).append({"verb": verb, "kinds": taken})
-    return {
-        "product": name,
-        "capabilities": capabilities,
-        "actions": sorted(connector.supported()),
-        "least_privileges": list(connector.least_privileges),
-        "error": None,
-    }
 
 
 def _verb(verb: dict[str, Any]) -> str:

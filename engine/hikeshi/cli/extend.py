@@ -34,13 +34,13 @@ def extend(
         raise CommandError("unknown_hold", str(exc)) from exc
     except HoldRefused as exc:
         raise CommandError("refused", str(exc), refused=True) from exc
-    from hikeshi.cli.holds import document_of, lifted_early
     from hikeshi.cli.moments import deadline
+    from hikeshi.documents.holds import hold_document, lifted_early
 
     assert extended.expires_at is not None
     now = session.app.clock.now()
     if session.output.as_json:
-        session.output.document(document_of(extended, {}, now))
+        session.output.document(hold_document(extended, {}, now))
     session.output.line(f"Hold {extended.hold} on {extended.label} goes on until {deadline(extended.expires_at, now)}.")
     if lifted_early(extended):
         assert extended.lifted_at is not None

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hikeshi.cli.exit_codes import ExitCode
-from hikeshi.cli.guardrail_view import approval_of, breaker_of, limit_of, line_of, protected_of, refusal_of, required_of
+from hikeshi.cli.guardrail_view import line_of
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled
+from hikeshi.documents.guardrails import approval_of, breaker_of, limit_of, protected_of, refusal_of, required_of
 
 if TYPE_CHECKING:
     from hikeshi.guardrails import Guardrails, Names, Refusal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,12 +11,13 @@ import typer
 from hikeshi.cli.exit_codes import ExitCode
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Piece, Styled
+from hikeshi.documents.holds import hold_document, lifted_early, reading_document, status_of, why_of
 
 if TYPE_CHECKING:
     from hikeshi.runtime.hold_reading import Reading
     from hikeshi.runtime.ledger import Hold
 
-__all__ = ["document_of", "holds", "lifted_early", "verify"]
+__all__ = ["holds", "verify"]
 
 _STYLES = {
     "active": "green",
@@ -32,7 +33,6 @@ _STYLES = {
     "changed": "red",
 }
 _FIRST = ("overdue", "release failed", "unknown")
-_SOME = timedelta(minutes=2)
 
 
 def holds(session: Session) -> int:
@@ -42,7 +42,7 @@ def holds(session: Session) -> int:
     found = sorted(app.holds(), key=lambda hold: _urgency(hold, now)) if app.journal_path.exists() else []
     by = app.opened_by(found) if found else {}
     if output.as_json:
-        output.document({"holds": [document_of(hold, by.get(hold.run, {}), now) for hold in found]})
+        output.document({"holds": [hold_document(hold, by.get(hold.run, {}), now) for hold in found]})
         return 0
     if not found:
         output.line("Nothing is held now.")
@@ -67,20 +67,6 @@ def _notes(session: Session, found: Sequence[Hold], now: datetime) -> None:
             "note: products were to lift some by now: 'hikeshi holds verify' says whether they did, and"
             " 'hikeshi release HOLD' closes them"
         )
-
-
-def status_of(hold: Hold, now: datetime) -> str:
-    """Return the status of a hold as people are told it."""
-    if hold.is_overdue(now):
-        return "overdue"
-    if hold.status == "active" and hold.lifted_at is not None and hold.lifted_at + _SOME < now:
-        return "lifted?"
-    return "release failed" if hold.status == "active" and hold.release_error is not None else hold.status
-
-
-def lifted_early(hold: Hold) -> bool:
-    """Say whether the product itself lifts a hold clearly before its end."""
-    return hold.lifted_at is not None and (hold.expires_at is None or hold.lifted_at < hold.expires_at - _SOME)
 
 
 def _urgency(hold: Hold, now: datetime) -> tuple[int, datetime, str]:
@@ -115,45 +101,8 @@ def _row(hold: Hold, by: Mapping[str, Any], now: datetime) -> list[Piece]:
         str(by.get("playbook", "")),
         hold.run,
         hold.hold,
-        _why(hold) or "",
+        why_of(hold) or "",
     ]
-
-
-def _why(hold: Hold) -> str | None:
-    """Return the reason that was given to the product for it, or None."""
-    reason = None if hold.undo is None else hold.undo.get("arguments", {}).get("reason")
-    return reason if isinstance(reason, str) else None
-
-
-def document_of(hold: Hold, by: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Return a hold as plain data. `by` says who started its run: `{actor, playbook}`."""
-    return {
-        "hold": hold.hold,
-        "target": hold.target,
-        "label": hold.label,
-        "action": hold.action,
-        "connector": hold.connector,
-        "since": hold.opened_at.isoformat(),
-        "until": _iso(hold.expires_at),
-        "product_until": _iso(hold.lifted_at),
-        "status": hold.status,
-        "overdue": hold.is_overdue(now),
-        "run": hold.run,
-        "path": hold.path,
-        "actor": by.get("actor"),
-        "playbook": by.get("playbook"),
-        "why": _why(hold),
-        "release": {
-            "tries": hold.release_tries,
-            "run": hold.release_run,
-            "error": hold.release_error,
-            "retry_at": _iso(hold.retry_at),
-        },
-    }
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()
 
 
 # --- what the products say --------------------------------------------------------------------------------------------
@@ -202,7 +151,7 @@ def _show_readings(session: Session, wanted: Sequence[Hold], readings: Mapping[s
 
     output = session.output
     if output.as_json:
-        output.document({"holds": [_reading_document(hold, readings[hold.hold]) for hold in wanted]})
+        output.document({"holds": [reading_document(hold, readings[hold.hold]) for hold in wanted]})
         return
     if not wanted:
         output.line("Nothing is held now.")
@@ -216,19 +165,3 @@ def _show_readings(session: Session, wanted: Sequence[Hold], readings: Mapping[s
             [Styled(hold.label, "bold"), hold.action, hold.connector, standing, now, reading.why or "", hold.hold]
         )
     output.table(["TARGET", "ACTION", "ON", "STANDS", "NOW", "WHAT THAT MEANS", "HOLD"], rows)
-
-
-def _reading_document(hold: Hold, reading: Reading) -> dict[str, Any]:
-    return {
-        "hold": hold.hold,
-        "target": hold.target,
-        "label": hold.label,
-        "action": hold.action,
-        "connector": hold.connector,
-        "run": hold.run,
-        "status": hold.status,
-        "standing": reading.standing,
-        "state": reading.state,
-        "brought_about": hold.state,
-        "why": reading.why,
-    }

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Piece, Styled
+from hikeshi.documents.playbooks import actions_of, playbook_document, playbook_row, what_of
 
 if TYPE_CHECKING:
-    from hikeshi.playbook.model import InputDeclaration, Playbook, StepList
+    from hikeshi.playbook.model import InputDeclaration, StepList
 
 __all__ = ["graph", "list_playbooks", "show"]
 
@@ -21,7 +22,7 @@ PlaybookId = Annotated[str, typer.Argument(metavar="ID", help="The playbook, as 
 
 def list_playbooks(session: Session) -> int:
     """List the playbooks there are."""
-    rows = [_row(session, playbook_id) for playbook_id in session.app.library.ids()]
+    rows = [playbook_row(session.app, playbook_id) for playbook_id in session.app.library.ids()]
     if session.output.as_json:
         session.output.document({"playbooks": rows})
         return 0
@@ -54,7 +55,7 @@ def show(session: Session, playbook: PlaybookId) -> int:
         return show_saved(session, Path(playbook))
     found = session.app.library.load(playbook)
     if session.output.as_json:
-        session.output.document(_shown(session, found))
+        session.output.document(playbook_document(session.app, found))
         return 0
     output = session.output
     output.line(Styled(found.id, "bold"), f"  {found.name}  (version {found.version})")
@@ -85,7 +86,7 @@ def show(session: Session, playbook: PlaybookId) -> int:
         output.lines(list(_outline(steps, 2 if title else 1)))
     output.line()
     output.line(Styled("Actions used", "bold"))
-    for action in _actions(session, found):
+    for action in actions_of(session.app, found):
         output.line("  ", action)
     return 0
 
@@ -100,57 +101,6 @@ def graph(session: Session, playbook: PlaybookId) -> int:
     else:
         session.output.verbatim(text)
     return 0
-
-
-def _row(session: Session, playbook_id: str) -> dict[str, Any]:
-    from hikeshi.playbook.library import NotLoadable
-
-    file = session.app.library.files[playbook_id]
-    try:
-        found = session.app.library.load(playbook_id)
-    except NotLoadable as exc:
-        empty = dict.fromkeys(("name", "description", "phase", "severity", "version"))
-        return {"id": playbook_id, **empty, "source": str(file.path), "problems": [str(each) for each in exc.problems]}
-    return {
-        "id": found.id,
-        "name": found.name,
-        "description": found.description,
-        "phase": found.phase.value if found.phase else None,
-        "severity": found.severity,
-        "version": found.version,
-        "source": str(file.path),
-        "problems": None,
-    }
-
-
-def _shown(session: Session, playbook: Playbook) -> dict[str, Any]:
-    return {
-        "id": playbook.id,
-        "name": playbook.name,
-        "version": playbook.version,
-        "description": playbook.description,
-        "phase": playbook.phase.value if playbook.phase else None,
-        "severity": playbook.severity,
-        "attack": list(playbook.attack),
-        "owner": playbook.owner,
-        "tags": list(playbook.tags),
-        "inputs": {name: _input(each) for name, each in playbook.inputs.items()},
-        "steps": [{"path": ".".join(keys), "name": step.label, "does": _what(step)} for keys, step in playbook.walk()],
-        "actions": _actions(session, playbook),
-        "digest": playbook.digest,
-        "source": playbook.position.file,
-    }
-
-
-def _input(declaration: InputDeclaration) -> dict[str, Any]:
-    return {
-        "type": declaration.type,
-        "items": declaration.constraints.items.type_name if declaration.constraints.items else None,
-        "required": declaration.required,
-        "default": declaration.default,
-        "description": declaration.description,
-        "enum": list(declaration.constraints.enum) if declaration.constraints.enum is not None else None,
-    }
 
 
 def _type(declaration: InputDeclaration) -> str:
@@ -173,44 +123,9 @@ def _outline(steps: StepList, depth: int) -> Iterator[list[Piece]]:
     from hikeshi.playbook.model import BlockStep
 
     for step in steps:
-        yield ["  " * depth, step.label, Styled(f"  {_what(step)}", "dim")]
+        yield ["  " * depth, step.label, Styled(f"  {what_of(step)}", "dim")]
         if isinstance(step, BlockStep):
             yield from _outline(step.children, depth + 1)
         if step.on_error is not None and step.on_error.steps is not None:
             yield ["  " * (depth + 1), "if it fails"]
             yield from _outline(step.on_error.steps, depth + 2)
-
-
-def _what(step: Any) -> str:
-    from hikeshi.playbook.model import ActionStep, BlockStep, PlaybookStep
-
-    match step:
-        case ActionStep():
-            text = step.action
-        case PlaybookStep():
-            text = f"runs {step.playbook}"
-        case BlockStep():
-            text = "all at once" if step.children.parallel else "in order"
-        case _:
-            text = type(step).__name__.removesuffix("Step").lower()
-    loop = getattr(step, "loop", None)
-    if loop is not None:
-        text += f", for each of {loop.items.text}"
-    return text if step.when is None else f"{text}, when {step.when.text}"
-
-
-def _actions(session: Session, playbook: Playbook) -> list[str]:
-    """Return the actions of a playbook and of all that it runs."""
-    from hikeshi.playbook.model import ActionStep, PlaybookStep
-
-    actions: set[str] = set()
-    seen, open_ = {playbook.id}, [playbook]
-    while open_:
-        for _, step in open_.pop().walk():
-            if isinstance(step, ActionStep):
-                actions.add(step.action)
-            elif isinstance(step, PlaybookStep) and step.playbook not in seen:
-                seen.add(step.playbook)
-                called = session.app.library.playbook(step.playbook)
-                open_ += [] if called is None else [called]
-    return sorted(actions)

@@ -101,7 +101,7 @@ async def _looked(look: Callable[[], Coroutine[Any, Any, UndoPlan]]) -> UndoPlan
 
 def _nothing(session: Session, plan: UndoPlan) -> int:
     """Say that nothing is to be done. What cannot be said to be over is no success."""
-    from hikeshi.cli.undo_view import plan_document
+    from hikeshi.documents.undo import plan_document
 
     if session.output.as_json:
         session.output.document({**plan_document(plan), "run": None, "left": [_left(hold) for hold in _kept(plan)]})
@@ -116,7 +116,8 @@ def _kept(plan: UndoPlan) -> list[Hold]:
 def _ended(session: Session, plan: UndoPlan, ending: Ending) -> int:
     """Say how it went and what is left. What was left alone because it could not be undone is left as well."""
     from hikeshi.cli.run_view import conclude
-    from hikeshi.cli.undo_view import plan_document, show_left
+    from hikeshi.cli.undo_view import show_left
+    from hikeshi.documents.undo import plan_document
 
     left = session.app.left_of(plan)
     more = {**plan_document(plan), "left": [_left(hold) for hold in left]}

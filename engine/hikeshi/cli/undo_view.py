@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Piece, Styled
+from hikeshi.documents.undo import inverse_name
 from hikeshi.runtime.standing import in_words
 
 if TYPE_CHECKING:
     from hikeshi.app.undo_plan import Inverse, UndoPlan
     from hikeshi.runtime.ledger import Hold
 
-__all__ = ["plan_document", "show_left", "show_plan"]
+__all__ = ["show_left", "show_plan"]
 
 _STYLES = {"undo": "bold", "decide": "red", "cannot": "yellow", "try": "yellow"}
 _NOT_SENT = {
@@ -49,7 +50,7 @@ def show_plan(session: Session, plan: UndoPlan, *, override: bool) -> None:
 def _lines(number: int, inverse: Inverse, *, override: bool) -> list[list[Piece]]:
     hold = inverse.hold
     sends = inverse.does in ("undo", "try") or (inverse.does == "decide" and override)
-    what = _inverse_name(hold) if sends else _NOT_SENT[inverse.does]
+    what = inverse_name(hold) if sends else _NOT_SENT[inverse.does]
     style = "bold" if sends else _STYLES.get(inverse.does, "dim")
     lines: list[list[Piece]] = [
         [
@@ -70,10 +71,6 @@ def _lines(number: int, inverse: Inverse, *, override: bool) -> list[list[Piece]
     return lines
 
 
-def _inverse_name(hold: Hold) -> str:
-    return "" if hold.undo is None else str(hold.undo["action"])
-
-
 def show_left(session: Session, left: Sequence[Hold]) -> None:
     """Write what is still held, or may be, and why."""
     output = session.output
@@ -83,34 +80,3 @@ def show_left(session: Session, left: Sequence[Hold]) -> None:
     for hold in left:
         why = hold.release_error or f"its status is {hold.status}"
         output.line(f"  {hold.label}  {hold.action} on {hold.connector}  hold {hold.hold}: {why}")
-
-
-def plan_document(plan: UndoPlan) -> dict[str, Any]:
-    """Return a plan as plain data.
-
-    Shape: `{undoes, inverses: [{hold, path, action, inverse, connector, target, label, does, why, prior, state}]}`.
-    """
-    return {"undoes": plan.run, "inverses": [_document(each) for each in plan.inverses]}
-
-
-def _document(inverse: Inverse) -> dict[str, Any]:
-    hold = inverse.hold
-    return {
-        "hold": hold.hold,
-        "path": hold.path,
-        "action": hold.action,
-        "inverse": _inverse_name(hold) or None,
-        "connector": hold.connector,
-        "target": hold.target,
-        "label": hold.label,
-        "does": inverse.does,
-        "why": inverse.why,
-        "prior": _plain(hold.prior),
-        "state": inverse.state,
-    }
-
-
-def _plain(value: Any) -> Any:
-    from hikeshi.playbook.unknown import to_json
-
-    return to_json(value)

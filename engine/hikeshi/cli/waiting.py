@@ -11,6 +11,7 @@ import typer
 
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled
+from hikeshi.documents.waiting import is_for, stuck_document
 
 __all__ = ["waiting"]
 
@@ -26,30 +27,22 @@ def waiting(
     """List what waits for people, with what they type. Approvals, forms, unknown outcomes, paused runs."""
     app, output = session.app, session.output
     there = app.journal_path.exists()
-    questions = [each for each in app.questions() if not mine or _is_mine(session, each)] if there else []
+    questions = [each for each in app.questions() if not mine or is_for(app, session.actor, each)] if there else []
     rows = app.stuck() if there and not mine else []
     if output.as_json:
         shown = [{**each, "command": _command(each)} for each in questions]
-        output.document({"questions": shown, "stuck": [_stuck(session, row) for row in rows]})
+        output.document({"questions": shown, "stuck": [stuck_document(app, row) for row in rows]})
         return 0
     if not questions and not rows:
         output.line("Nothing waits for you." if mine else "Nothing waits for anybody.")
     for question in questions[:MOST_ENTRIES]:
         _show_question(session, question)
     for row in rows[:MOST_ENTRIES]:
-        _show_stuck(session, _stuck(session, row))
+        _show_stuck(session, stuck_document(app, row))
     more = sum(max(0, len(listed) - MOST_ENTRIES) for listed in (questions, rows))
     if more:
         output.line(f"and {more} more; --json names all")
     return 0
-
-
-def _is_mine(session: Session, question: Mapping[str, Any]) -> bool:
-    app, actor = session.app, session.actor
-    if not app.may_decide(actor, question["by"]):
-        return False
-    own = question["kind"] == "approval" and app.same_person(question["actor"], actor)
-    return not own and not any(app.same_person(voter, actor) for voter in question["votes"])
 
 
 def _command(question: Mapping[str, Any]) -> str:
@@ -69,24 +62,6 @@ def _show_question(session: Session, question: Mapping[str, Any]) -> None:
     )
     output.line("  ", Styled(_command(question), "cyan"), Styled(instead, "dim"))
     output.line()
-
-
-def _stuck(session: Session, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a person needs to know of a change of unknown outcome, or of a run that is paused."""
-    state = session.app.fold(row["run"])
-    if row["kind"] == "resume":
-        return {**row, "what": "the run is paused", "targets": [], "command": f"hikeshi resume {row['run']}"}
-    from hikeshi.report import targets
-
-    node = state.nodes[row["path"]]
-    aimed = targets(state, node) if node.action is not None else []
-    return {
-        **row,
-        "what": "" if node.error is None else node.error.message,
-        "action": node.action,
-        "targets": [{"label": label, "connector": connector} for label, connector in aimed],
-        "command": f"hikeshi resolve {row['run']} {shlex.quote(row['path'])} --happened",
-    }
 
 
 def _show_stuck(session: Session, entry: Mapping[str, Any]) -> None:

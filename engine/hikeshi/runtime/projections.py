@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hikeshi.access.projection import AccessProjection
 from hikeshi.journal import Projection, Record
 from hikeshi.runtime.holds_projection import HoldsProjection
 from hikeshi.runtime.limits import LimitsProjection
@@ -26,7 +27,14 @@ class KeyTaken(Exception):
 
 def standard_projections() -> list[Projection]:
     """Return every table that the engine keeps."""
-    return [RunsProjection(), QuestionsProjection(), HoldsProjection(), StopsProjection(), LimitsProjection()]
+    return [
+        RunsProjection(),
+        QuestionsProjection(),
+        HoldsProjection(),
+        StopsProjection(),
+        LimitsProjection(),
+        AccessProjection(),
+    ]
 
 
 class RunsProjection:

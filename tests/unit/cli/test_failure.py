@@ -8,7 +8,7 @@ from hikeshi.app import (
     PlaybookProblems,
     UnknownRun,
 )
-from hikeshi.cli.failure import CommandError, describe
+from hikeshi.cli.failure import CommandError, describe, exit_code_of
 from hikeshi.connector.errors import Forbidden
 from hikeshi.journal import JournalError
 from hikeshi.playbook.inputs import WrongInputs
@@ -38,7 +38,7 @@ def test_each_kind_of_error_has_its_exit_code_and_code() -> None:
     ]
     for exc, exit_code, code in expected:
         failure = describe(exc)
-        assert (failure.exit_code, failure.code) == (exit_code, code), exc
+        assert (exit_code_of(exc, failure), failure.code) == (exit_code, code), exc
 
 
 def test_an_unexpected_error_says_its_kind_only() -> None:

@@ -1,0 +1,1 @@
+"""Who comes through the doors of a running service, and what they may do there."""

@@ -1,0 +1,1 @@
+"""The console: what responders and approvers see in a browser."""

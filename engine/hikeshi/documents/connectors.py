@@ -1,0 +1,44 @@
+"""Connectors as plain data: the products that are installed, and the instances of a project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hikeshi.app import Hikeshi
+
+__all__ = ["instances_of", "product_document"]
+
+
+def instances_of(app: Hikeshi) -> list[dict[str, Any]]:
+    """Return the connectors of a project: `{name, product, bound_to}`."""
+    return [
+        {
+            "name": name,
+            "product": product,
+            "bound_to": sorted(each for each, names in app.config.bindings.items() if name in names),
+        }
+        for name, product in app.config.products.items()
+    ]
+
+
+def product_document(app: Hikeshi, name: str) -> dict[str, Any]:
+    """Return what an installed product can do and needs; `error` says why it can't be used, or is None."""
+    from hikeshi.connector.registry import ConnectorNotUsable
+
+    try:
+        connector = app.registry.load(name)
+    except ConnectorNotUsable as exc:
+        return {"product": name, "capabilities": {}, "actions": [], "least_privileges": [], "error": str(exc)}
+    capabilities: dict[str, list[dict[str, Any]]] = {}
+    for action, kinds in connector.supported().items():
+        capability, _, verb = action.partition(".")
+        taken = None if kinds is None else sorted(kinds)
+        capabilities.setdefault(capability, []).append({"verb": verb, "kinds": taken})
+    return {
+        "product": name,
+        "capabilities": capabilities,
+        "actions": sorted(connector.supported()),
+        "least_privileges": list(connector.least_privileges),
+        "error": None,
+    }
