@@ -132,6 +132,28 @@ class Audit:
             data = {**data, "last": rows[0][0] if rows else 0}
         await append_own(journal, LOG_READ, data, self._project.clock.now())
 
+    def state(self) -> dict[str, Any]:
+        """Return how much of the log is signed: `{records, signed, anchors: {name: size}, key}`. Reads only.
+
+        `key` is None before the first signature. Raises JournalError.
+        """
+        from hikeshi.audit.errors import KeyNotUsable
+        from hikeshi.audit.keys import KEY_FILE, load_key
+
+        journal = self._project.journal
+        last = journal.last_checkpoint()
+        anchors = [_anchor(each).name for each in self._project.config.audit.anchors]
+        try:
+            key = str(load_key(self._folder / KEY_FILE).verifier)
+        except (FileNotFoundError, KeyNotUsable):
+            key = None
+        return {
+            "records": journal.size(),
+            "signed": 0 if last is None else last.size,
+            "anchors": {name: journal.anchored_size(name) for name in anchors},
+            "key": key,
+        }
+
     def public_key(self) -> VerifierKey:
         """Return the key that others pin. It is made if there is none. Raises KeyNotUsable, JournalError."""
         from hikeshi.audit.key_change import SigningKey

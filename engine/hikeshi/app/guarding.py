@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Guarding"]
 
-_PEOPLE_TO_RELEASE = 1  # on the command line; a server asks for two
-
 
 class Guarding(Programs):
     """What holds for every change, whatever a playbook says."""
+
+    people_to_release = 1
+    """How many it takes to release a stop, where the guardrails do not say. A service asks for two."""
 
     _guardrails: tuple[object, Guardrails] | None = None
 
@@ -47,7 +48,7 @@ class Guarding(Programs):
 
     async def stop(self, stop: Stop) -> None:
         """Engage the kill switch. One person does. Raises JournalError."""
-        people = self.guardrails.release_people or _PEOPLE_TO_RELEASE
+        people = self.guardrails.release_people or self.people_to_release
         await self.kill_switch.engage(stop, people=people, at=self.clock.now())
 
     async def release_stop(self, stop: str, *, by: str, why: str = "") -> EngagedStop | None:

@@ -75,6 +75,17 @@ class Plans(Runs):
         await self._driver(state, "plan", ()).store([saved])
         return document
 
+    async def save_plan_of(self, run: str, *, good_for_s: float, actor: str) -> dict[str, Any]:
+        """Save a dry run that is over, by its ID; see `save_plan`. Raises UnknownRun, PlanRefused, RunHalted."""
+        state = self.fold(run)
+        if state.mode != "plan":
+            raise PlanRefused([f"run {run} is no dry run: it did what it shows"])
+        if state.finished is None:
+            raise PlanRefused([f"the dry run {run} is not over; wait until it is"])
+        if state.saved is not None:
+            raise PlanRefused([f"the plan {run} was saved already; make a new one"])
+        return await self.save_plan(state, self.journal.read(run), good_for_s=good_for_s, actor=actor)
+
     async def apply(
         self, document: Mapping[str, Any], *, actor: str, watchers: Sequence[Watcher] = (), detach: bool = False
     ) -> RunState:

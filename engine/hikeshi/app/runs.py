@@ -96,14 +96,18 @@ class Runs(Guarding):
         from_text: bool = False,
         watchers: Sequence[Watcher] = (),
         detach: bool = False,
+        run: str | None = None,
     ) -> RunState:
         """Run a playbook, or plan it, and return the state when it is over or waits.
 
         With `from_text` the inputs are texts of a command line. With `detach` the run is only begun; whoever works
-        for the project goes on with it. Where the playbook says so, the state is that of a run that was under way and
-        that this one joined. Raises PlaybookProblems, WrongInputs, ProjectError, KeyHeld or JournalError before
-        anything was started, RunHalted when the journal fails under way.
+        for the project goes on with it. `run` is the ID it gets: of several who begin the same one, one alone does,
+        and the others get its state as it is. Where the playbook says so, the state is that of a run that was under
+        way and that this one joined. Raises PlaybookProblems, WrongInputs, ProjectError, KeyHeld or JournalError
+        before anything was started, RunHalted when the journal fails under way.
         """
+        if run is not None and self.journal.query("SELECT 1 FROM runs WHERE run = ?", (run,)):
+            return self.fold(run)
         program = self.program(playbook_id)
         typed = inputs_from_text(program.root, inputs) if from_text else inputs
         accepted = accept_inputs(program.root, typed)
@@ -113,7 +117,12 @@ class Runs(Guarding):
             if joined is not None:
                 return joined
         started = self._started(program, accepted, actor, mode, key)
-        state = await self._begin(self._new_run_id(), program, started, watchers, detach=detach)
+        try:
+            state = await self._begin(run or self._new_run_id(), program, started, watchers, detach=detach)
+        except RunHalted as exc:
+            if run is None or not isinstance(exc.__cause__, SequenceConflict):
+                raise
+            return self.fold(run)
         return state if state.joined is None else self.fold(state.joined)
 
     async def _joined(self, program: Program, key: str, inputs: Mapping[str, Any], actor: str) -> RunState | None:
@@ -189,7 +198,13 @@ class Runs(Guarding):
         return state
 
     async def retry(
-        self, run: str, step: str | None = None, *, actor: str, watchers: Sequence[Watcher] = ()
+        self,
+        run: str,
+        step: str | None = None,
+        *,
+        actor: str,
+        watchers: Sequence[Watcher] = (),
+        detach: bool = False,
     ) -> RunState:
         """Run what failed in a run once more, or one step of it, as a new run that takes over everything confirmed.
 
@@ -204,7 +219,9 @@ class Runs(Guarding):
         if joined is not None:
             return joined
         started = self._started(program, inputs, actor, "live", key, retry_of=run, retry_step=step)
-        state = await self._begin(self._new_run_id(), program, started, watchers, carry=self._carry(run, step))
+        state = await self._begin(
+            self._new_run_id(), program, started, watchers, detach=detach, carry=self._carry(run, step)
+        )
         return state if state.joined is None else self.fold(state.joined)
 
     # --- going on ---------------------------------------------------------------------------------------------

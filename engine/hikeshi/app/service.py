@@ -56,18 +56,24 @@ class Hikeshi(Undo):
         *,
         actor: str,
         watchers: Sequence[Watcher] = (),
+        drive: bool = True,
     ) -> RunState:
         """Send a message to a run, go on with the run if nobody drives it, and return its state.
 
         Kinds: `approve`, `reject` (path, digest, note), `answer` (path, digest, answers), `cancel` (reason), `pause`,
-        `resume`, `resolve` (path, happened). Raises UnknownRun, MessageNotWanted with the reason of a refusal,
+        `resume`, `resolve` (path, happened). With `drive` false it waits until somebody else has taken the message,
+        and does not go on with the run itself. Raises UnknownRun, MessageNotWanted with the reason of a refusal,
         MessageNotTaken if the process that drives the run does not answer, RunHalted.
         """
         state = self.fold(run)
         if state.finished is not None:
             raise MessageNotWanted(f"run {run} is over: {state.finished}")
         message = await self.journal.post(run, kind, data, sender=actor, at=self.clock.now())
-        state = await self._when_taken(run, message, watchers)
+        if drive:
+            state = await self._when_taken(run, message, watchers)
+        else:
+            await self._taken(run, message, leave=False)
+            state = self.fold(run)
         refused = self._refusal_of(message)
         if refused is not None:
             raise MessageNotWanted(refused)
@@ -87,13 +93,16 @@ class Hikeshi(Undo):
                 await self._taken(run, message, "; ".join(exc.problems))
                 return self.fold(run)
 
-    async def _taken(self, run: str, message: int, why_not_here: str | None = None) -> bool:
-        """Say whether whoever drives the run took a message, or left the run without. Raises MessageNotTaken."""
+    async def _taken(self, run: str, message: int, why_not_here: str | None = None, *, leave: bool = True) -> bool:
+        """Say whether whoever drives the run took a message, or left the run without. Raises MessageNotTaken.
+
+        With `leave` false somebody else goes on with a run that was left.
+        """
         begun = self.clock.now()
         while not self._is_taken(message):
             if self._is_over(run):
                 return True
-            if why_not_here is None and self._is_left(run, {}):
+            if leave and why_not_here is None and self._is_left(run, {}):
                 return False
             if (self.clock.now() - begun).total_seconds() > _ANSWER_WITHIN_S:
                 who = f"run {run} is driven by a process that has not answered for {_ANSWER_WITHIN_S:g} s"
@@ -262,13 +271,18 @@ class Hikeshi(Undo):
 
     # --- what is recorded -------------------------------------------------------------------------------------
 
-    def runs(self, limit: int = 50) -> list[dict[str, Any]]:
-        """Return the newest runs: `{run, playbook, mode, status, actor, started_at, finished_at, waits_for}`."""
+    def runs(self, limit: int = 50, *, after: str | None = None, playbook: str | None = None) -> list[dict[str, Any]]:
+        """Return the newest runs: `{run, playbook, mode, status, actor, started_at, finished_at, waits_for}`.
+
+        `after` is the `started_at` and the `run`, on two lines, of the one after which the list goes on.
+        """
+        at, _, run = (after or "").partition("\n")
         rows = self.journal.query(
             "SELECT runs.*, EXISTS (SELECT 1 FROM run_unknown u WHERE u.run = runs.run) AS has_unknown,"
             " EXISTS (SELECT 1 FROM questions q WHERE q.run = runs.run) AS is_asking"
-            " FROM runs ORDER BY started_at DESC, run DESC LIMIT ?",
-            (limit,),
+            " FROM runs WHERE (? = '' OR (started_at, run) < (?, ?)) AND (? IS NULL OR playbook = ?)"
+            " ORDER BY started_at DESC, run DESC LIMIT ?",
+            (at, at, run, playbook, playbook, limit),
         )
         alive: dict[str, bool] = {}
         return [self._run_row(row, alive) for row in rows]

@@ -173,6 +173,7 @@ class Undo(Desk):
         reason: str = "",
         override: bool = False,
         watchers: Sequence[Watcher] = (),
+        detach: bool = False,
     ) -> RunState:
         """Carry a plan out as a run of its own, and return its state when it is over or waits.
 
@@ -188,7 +189,7 @@ class Undo(Desk):
         because = (kind if plan.run is None else f"{kind} {plan.run}") + (f": {reason}" if reason else "")
         self._refuse_unusable({each.hold.connector for each in plan.tried})
         program, started = self._own_run(kind, inputs, actor, because)
-        return await self._begin(f"{kind}-{self._new_run_id()}", program, started, watchers)
+        return await self._begin(f"{kind}-{self._new_run_id()}", program, started, watchers, detach=detach)
 
     def _refuse_unusable(self, connectors: set[str]) -> None:
         from hikeshi.project import ProjectError

@@ -61,6 +61,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "guardrails": ("guardrails", "guardrails"),
     "guardrails check": ("guardrails", "check"),
     "connectors": ("connectors", "connectors"),
+    "serve": ("serve", "serve"),
+    "token new": ("tokens", "new"),
+    "token list": ("tokens", "list_tokens"),
+    "token revoke": ("tokens", "revoke"),
     "simulate": ("simulate", "simulate"),
     "demo": ("demo", "demo"),
 }

@@ -10,6 +10,7 @@ import typer
 from hikeshi.cli.exit_codes import ExitCode
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled
+from hikeshi.documents.audit import sentences_of, verdict_document
 
 if TYPE_CHECKING:
     from hikeshi.audit.note import VerifierKey
@@ -60,7 +61,7 @@ def verify(
         what, found = str(pack), _of_file(pack, trusted, anchors, older=older)
     code = _code(found, strict)
     if session.output.as_json:
-        session.output.document(_document(found))
+        session.output.document(verdict_document(found))
     else:
         _show(session.output, what, found)
     return code
@@ -99,25 +100,6 @@ def _code(found: Verdict, strict: bool) -> ExitCode:
             return ExitCode.JOURNAL
 
 
-def _document(found: Verdict) -> dict[str, Any]:
-    return {
-        "status": found.status,
-        "scope": found.scope,
-        "records": found.records,
-        "runs": found.runs,
-        "signed_to": found.signed_to,
-        "anchored_to": found.anchored_to,
-        "first_bad": None if found.first_bad is None else _bad(found.first_bad),
-        "problems": [_bad(each) for each in found.problems],
-        "remarks": list(found.remarks),
-        "note": " ".join(_sentences(found)),
-    }
-
-
-def _bad(each: BadRecord) -> dict[str, Any]:
-    return {"run": each.run, "seq": each.seq, "position": each.position, "what": each.what}
-
-
 def _show(output: Output, what: str, found: Verdict) -> None:
     scope = "" if found.scope is None else f", of which those of run {found.scope} are shown"
     output.line(f"{found.records} records of {found.runs} runs in {what}{scope}")
@@ -132,7 +114,7 @@ def _show(output: Output, what: str, found: Verdict) -> None:
             output.line(Styled("BROKEN", "red"), _at(found.first_bad))
             for each in found.problems:
                 output.line(f"  {_place(each)}: ", each.what)
-    for sentence in _sentences(found):
+    for sentence in sentences_of(found):
         output.line("  ", sentence)
     for remark in found.remarks:
         output.line("  note: ", remark)
@@ -153,35 +135,3 @@ def _at(first: BadRecord | None) -> str:
 def _place(each: BadRecord) -> str:
     where = f"run {each.run}, record {each.seq}" if each.seq else "the journal"
     return f"{where} (record {each.position} of the journal)" if each.position and each.seq else where
-
-
-def _sentences(found: Verdict) -> list[str]:
-    """Return what the status proves, and what it does not."""
-    signed = (
-        f"A key that you believe has signed the first {found.signed_to} records."
-        if found.signed_to
-        else ("No checkpoint is signed by a key that you believe.")
-    )
-    match found.status:
-        case "ok":
-            return ["Every record is the one that was anchored, in its order, and none is missing."]
-        case "ok_unanchored_tail":
-            return [
-                "Every record that is there fits its chain.",
-                signed,
-                f"Whether records after {found.anchored_to} were cut off, or computed anew by somebody who has the "
-                "machine with its key, can tell only a newer checkpoint that an anchor has kept (--anchor FILE).",
-            ]
-        case "wrong_key":
-            return [
-                "The records fit their chains, but checkpoints after the last believed one are signed by another key: "
-                "nothing there is proven.",
-                signed,
-                "Compare the key with the one that you pinned, and ask for the record of its change.",
-            ]
-        case "broken":
-            return [
-                "Records before the first bad one are as they were signed; from there on nothing is proven.",
-                signed,
-                "Keep a copy of the file, and its -wal, as they are, and compare them with a backup.",
-            ]

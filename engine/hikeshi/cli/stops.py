@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from hikeshi.cli.exit_codes import ExitCode
 from hikeshi.cli.failure import CommandError
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled
+from hikeshi.documents.stops import stop_document
 
 if TYPE_CHECKING:
     from hikeshi.runtime.stops import EngagedStop
@@ -38,7 +39,7 @@ def stop(session: Session, what: What = "everything", reason: Reason = "") -> in
 
     engaged = session.wait_for(engage())
     if session.output.as_json:
-        session.output.document({"engaged": [_plain(each) for each in engaged]})
+        session.output.document({"engaged": [stop_document(each) for each in engaged]})
         return ExitCode.SUCCEEDED
     session.output.line(Styled(f"Stopped: {wanted.text}.", "red"), " No change of this starts any more.")
     session.output.line("What was sent already is not called back. Reads, releases and undo go on.")
@@ -54,7 +55,7 @@ def release_stop(session: Session, what: What = "everything", reason: Reason = "
 
     left = session.wait_for(release())
     if session.output.as_json:
-        session.output.document({"stop": what, "released": left is None, "engaged": left and _plain(left)})
+        session.output.document({"stop": what, "released": left is None, "engaged": left and stop_document(left)})
         return ExitCode.SUCCEEDED if left is None else ExitCode.WAITING
     if left is None:
         session.output.line(Styled(f"Released: {what}.", "green"), " Changes start again.")
@@ -71,7 +72,7 @@ def stops(session: Session) -> int:
     """List the kill switches that are engaged."""
     engaged = session.app.kill_switch.engaged()
     if session.output.as_json:
-        session.output.document({"engaged": [_plain(each) for each in engaged]})
+        session.output.document({"engaged": [stop_document(each) for each in engaged]})
         return ExitCode.SUCCEEDED
     if not engaged:
         session.output.line("No kill switch is engaged.")
@@ -83,14 +84,3 @@ def stops(session: Session) -> int:
             f"{len(each.released_by)} of {each.people} would release it",
         )
     return ExitCode.SUCCEEDED
-
-
-def _plain(each: EngagedStop) -> dict[str, Any]:
-    return {
-        "stop": each.stop,
-        "by": each.by,
-        "why": each.why,
-        "at": each.at.isoformat(),
-        "people": each.people,
-        "released_by": list(each.released_by),
-    }

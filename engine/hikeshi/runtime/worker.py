@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from hikeshi.core import RunState
 from hikeshi.quick_dataclass import dataclass
@@ -15,6 +15,7 @@ from hikeshi.runtime.ledger import Hold
 __all__ = ["Due", "Worker", "Works"]
 
 _LOOK_EVERY_S = 0.5
+_BREATH_S = 0.02
 _AT_ONCE = 50
 
 
@@ -67,10 +68,16 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._not_before: dict[str, datetime] = {}
         self._stopping = asyncio.Event()
+        self._woken = asyncio.Event()
 
     def stop(self) -> None:
         """Begin nothing more; `run` returns when what is under way has ended or is parked."""
         self._stopping.set()
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Look at once what is due, not at the next turn."""
+        self._woken.set()
 
     async def run(self, *, stay: bool) -> None:
         """Do what is due. Returns when nothing is, or with `stay` when it is stopped. Raises JournalError."""
@@ -95,6 +102,7 @@ class Worker:
             if len(self._tasks) >= self._at_once:
                 return
             if name not in self._tasks and self._not_before.get(name, now) <= now:
+                self._not_before.pop(name, None)
                 self._tasks[name] = asyncio.create_task(self._do(name, job))
 
     async def _do(self, name: str, job: Callable[[], Awaitable[RunState | None]]) -> None:
@@ -112,11 +120,23 @@ class Worker:
             del self._tasks[name]
 
     async def _next_look(self, next_at: datetime | None) -> None:
-        """Wait until something ended, or it is time to look again."""
-        if self._tasks:
-            wait_s = _LOOK_EVERY_S if len(self._tasks) < self._at_once else _LOOK_EVERY_S * 10
-            await asyncio.wait(self._tasks.values(), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-            return
-        left_s = _LOOK_EVERY_S if next_at is None else (next_at - self._clock.now()).total_seconds()
-        # What is overdue and was not begun is left alone for a while: looking at once would find it over and over.
-        await self._clock.sleep(min(left_s, _LOOK_EVERY_S) if left_s > 0 else _LOOK_EVERY_S)
+        """Wait until something ended, somebody woke us, or it is time to look again."""
+        helpers: list[asyncio.Task[Any]] = [asyncio.create_task(self._woken.wait())]
+        wait_s: float | None = _LOOK_EVERY_S if len(self._tasks) < self._at_once else _LOOK_EVERY_S * 10
+        if not self._tasks:
+            left_s = _LOOK_EVERY_S if next_at is None else (next_at - self._clock.now()).total_seconds()
+            # What is overdue and was not begun is left alone for a while: looking at once would find it over and over.
+            nap_s = min(left_s, _LOOK_EVERY_S) if left_s > 0 else _LOOK_EVERY_S
+            helpers.append(asyncio.create_task(self._nap(nap_s)))
+            wait_s = None
+        try:
+            await asyncio.wait([*self._tasks.values(), *helpers], timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+        if self._woken.is_set() and not self._stopping.is_set():
+            self._woken.clear()
+            await asyncio.sleep(_BREATH_S)  # many who wake us within a moment make us look once
+
+    async def _nap(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
