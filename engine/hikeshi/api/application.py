@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
+from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from hikeshi import __version__
-from hikeshi.access.roles import Permission
 from hikeshi.api import hold_routes, playbook_routes, run_routes, system_routes
-from hikeshi.api.doors import Looker, OneService
-from hikeshi.api.failures import RESPONSES, answer_failures
+from hikeshi.api.doors import Looker, OneService, roles_with
+from hikeshi.api.failures import PLAIN_RESPONSES, RESPONSES, answer_failures
 from hikeshi.api.metrics import CONTENT_TYPE, metrics_text
 from hikeshi.service.service import Service
 
@@ -44,10 +44,9 @@ def make_api(service: Service, *, is_ready: Callable[[], bool] = lambda: True, l
     answer_failures(api)
     routes = APIRouter(prefix=PREFIX, responses=RESPONSES)
     for each in (playbook_routes, run_routes, hold_routes, system_routes):
-        routes.include_router(each.routes)
+        routes.include_router(_with_roles(each.routes))
     api.include_router(routes)
-    api.include_router(_health(is_ready))
-    _say_roles(api)
+    api.include_router(_with_roles(_health(is_ready)))
     return api
 
 
@@ -71,7 +70,7 @@ def _health(is_ready: Callable[[], bool]) -> APIRouter:
         "/metrics",
         response_class=PlainTextResponse,
         summary="Show what is counted, for Prometheus.",
-        responses={status: RESPONSES[status] for status in (401, 403, 503)},
+        responses={status: PLAIN_RESPONSES[status] for status in (401, 403, 503)},
     )
     async def metrics(who: Looker, service: OneService) -> Response:
         service.look(who)
@@ -80,22 +79,12 @@ def _health(is_ready: Callable[[], bool]) -> APIRouter:
     return routes
 
 
-def permission_of(route: Any) -> Permission | None:
-    """Return what a route takes, or None for one that everybody may ask."""
-    for each in route.dependant.dependencies:
-        found: Permission | None = getattr(each.call, "permission", None)
-        if found is not None:
-            return found
-    return None
-
-
-def _say_roles(api: FastAPI) -> None:
-    from fastapi.routing import APIRoute
-
-    from hikeshi.api.doors import roles_with
-
-    for route in api.routes:
-        if isinstance(route, APIRoute):
-            permission = permission_of(route)
+def _with_roles(routes: APIRouter) -> APIRouter:
+    """Say in the document of each route which roles may use it."""
+    for route in routes.routes:
+        assert isinstance(route, APIRoute)
+        needed = (getattr(each.call, "permission", None) for each in route.dependant.dependencies)
+        for permission in needed:
             if permission is not None:
-                route.openapi_extra = {**(route.openapi_extra or {}), "x-roles": roles_with(permission)}
+                route.openapi_extra = {"x-roles": roles_with(permission)}
+    return routes

@@ -72,7 +72,7 @@ def caller(permission: Permission) -> Callable[..., Awaitable[Identity]]:
             raise HTTPException(401, str(exc)) from None
         request.state.actor = who.actor
         if not who.may(permission):
-            await service.deny(who, permission, f"{request.method} {request.scope['route'].path}")
+            await service.deny(who, permission, f"{request.method} {request.url.path}")
         return who
 
     known.permission = permission  # type: ignore[attr-defined]  # the table of routes and roles reads it

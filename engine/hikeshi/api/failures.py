@@ -11,13 +11,22 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from hikeshi.access.tokens import NotKnown
 from hikeshi.app.failure import Failure, failure_of
+from hikeshi.playbook.library import UnknownPlaybook
 from hikeshi.service.errors import Denied
 from hikeshi.service.replies import KeyReused, ReplyPending
 
-__all__ = ["RESPONSES", "FailureDocument", "answer_failures", "expected_response", "failure_response"]
+__all__ = [
+    "PLAIN_RESPONSES",
+    "RESPONSES",
+    "FailureDocument",
+    "answer_failures",
+    "expected_response",
+    "failure_response",
+]
 
 _log = structlog.get_logger("hikeshi.api")
 
@@ -41,13 +50,13 @@ _STATUS: Mapping[str, int] = {
     "project": 409,
     "secret": 409,
     "under_way": 409,
+    "key_reused": 409,
     "not_taken": 503,
     "journal": 503,
     "run_halted": 503,
     "internal": 500,
     "inputs": 422,
     "usage": 422,
-    "key_reused": 422,
 }
 _OF_CONNECTOR = 502
 """A product that fails is no failure of ours, and none of whoever asked."""
@@ -81,6 +90,14 @@ _MEANINGS: Mapping[int, str] = {
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": FailureDocument, "description": text} for status, text in _MEANINGS.items()
 }
+PLAIN_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": text,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FailureDocument"}}},
+    }
+    for status, text in _MEANINGS.items()
+}
+"""The same for routes that answer something else than JSON when all is well."""
 
 
 def failure_response(
@@ -110,7 +127,7 @@ def _expected() -> list[type[Exception]]:
     from hikeshi.core.codec import UnknownEvent
     from hikeshi.journal import JournalError
     from hikeshi.playbook.inputs import WrongInputs
-    from hikeshi.playbook.library import NotLoadable, UnknownPlaybook
+    from hikeshi.playbook.library import NotLoadable
     from hikeshi.project import ProjectError
     from hikeshi.runtime.errors import RunHalted
     from hikeshi.secrets import SecretUnavailable
@@ -146,6 +163,8 @@ def _failure(exc: Exception) -> Failure | None:
             return Failure("key_reused", str(exc))
         case ReplyPending():
             return Failure("under_way", str(exc))
+        case UnknownPlaybook():
+            return Failure("unknown_playbook", exc.message)
     return failure_of(exc)
 
 
@@ -154,11 +173,18 @@ async def _expected_failure(request: Request, exc: Exception) -> JSONResponse:
     return await _unexpected(request, exc) if failure is None else failure_response(failure)
 
 
-async def _of_http(_: Request, exc: Exception) -> JSONResponse:
+async def _of_http(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)
     codes = {401: "unauthorized", 403: "not_allowed", 404: "not_found", 405: "wrong_method", 413: "too_large"}
     failure = Failure(codes.get(exc.status_code, "usage"), str(exc.detail))
-    return failure_response(failure, exc.status_code, exc.headers)
+    headers = {**(exc.headers or {}), **({"Allow": _allowed(request)} if exc.status_code == 405 else {})}
+    return failure_response(failure, exc.status_code, headers)
+
+
+def _allowed(request: Request) -> str:
+    """Return every method of a path. The router knows only those of the first route that it finds."""
+    found = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted({method for route in found for method in getattr(route, "methods", None) or ()}))
 
 
 async def _of_validation(_: Request, exc: Exception) -> JSONResponse:

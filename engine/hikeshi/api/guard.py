@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import structlog
+from fastapi import HTTPException
 
 from hikeshi.app.failure import Failure
 
@@ -39,8 +40,11 @@ _HEADERS = (
 )
 
 
-class TooLarge(Exception):
-    """A body is larger than any request may be."""
+class TooLarge(HTTPException):
+    """A body is larger than any request may be. Of this kind, so that whoever reads the body lets it through."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"the request is larger than {LARGEST_BYTES // 1024 // 1024} MiB")
 
 
 class Guard:
@@ -58,9 +62,9 @@ class Guard:
         limited = receive if scope["path"].startswith("/hooks/") else _limited(scope, receive)
         try:
             await self._inner(scope, limited, answer.send)
-        except TooLarge:
+        except TooLarge as exc:
             if answer.status is None:
-                await _refuse(answer.send)
+                await _refuse(answer.send, str(exc.detail))
         finally:
             who = scope.get("state", {}).get("actor")
             took_ms = round((time.perf_counter() - began) * 1000, 1)
@@ -101,7 +105,7 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
     if said.isdigit() and int(said) > LARGEST_BYTES:
 
         async def refuse() -> Message:
-            raise TooLarge
+            raise TooLarge()
 
         return refuse
     got = 0
@@ -111,16 +115,15 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
         message = await receive()
         got += len(message.get("body", b""))
         if got > LARGEST_BYTES:
-            raise TooLarge
+            raise TooLarge()
         return message
 
     return count
 
 
-async def _refuse(send: Send) -> None:
+async def _refuse(send: Send, text: str) -> None:
     import json
 
-    text = f"the request is larger than {LARGEST_BYTES // 1024 // 1024} MiB"
     body = json.dumps(Failure("too_large", text).to_json()).encode()
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})

@@ -24,6 +24,7 @@ from hikeshi.api.bodies import (
     Waiting,
 )
 from hikeshi.api.doors import Decider, Key, Looker, OneService, Runner, Undoer, once
+from hikeshi.api.failures import PLAIN_RESPONSES
 from hikeshi.api.paging import Cursor, Limit, cursor_of, key_of
 from hikeshi.documents.runs import begun_document
 from hikeshi.documents.undo import plan_document
@@ -73,14 +74,14 @@ async def run_timeline(run: str, who: Looker, service: OneService) -> dict[str, 
 @routes.get(
     "/runs/{run}/events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={**PLAIN_RESPONSES, 200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def events(
     request: Request,
     run: str,
     who: Looker,
     service: OneService,
-    last: Annotated[str | None, Header(alias="Last-Event-ID", pattern=r"^\d{1,12}$")] = None,
+    last: Annotated[str, Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,12}$")] = "0",
 ) -> StreamingResponse:
     """Send each event of a run as it happens, as server-sent events, until the run is over.
 
@@ -88,7 +89,7 @@ async def events(
     """
     service.look(who).check_run(run)
     app = await service.records_read(who, "api", run)
-    stream = _stream(request, service, app.records, run, int(last or 0))
+    stream = _stream(request, service, app.records, run, int(last))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 

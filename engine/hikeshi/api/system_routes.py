@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, JSONResponse
 from hikeshi.access.tokens import Token
 from hikeshi.api.bodies import Me, TokenDocument
 from hikeshi.api.doors import Auditor, Key, Looker, OneService, Porter, once
+from hikeshi.api.failures import PLAIN_RESPONSES
 from hikeshi.documents.audit import verdict_document
 from hikeshi.documents.connectors import instances_of, product_document
 from hikeshi.documents.guardrails import approval_of, breaker_of, limit_of, protected_of
@@ -98,7 +99,10 @@ async def checkpoint(who: Auditor, service: OneService) -> dict[str, Any]:
     "/audit/export",
     tags=["audit"],
     response_class=FileResponse,
-    responses={200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
+    responses={
+        **PLAIN_RESPONSES,
+        200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}},
+    },
 )
 async def export(
     who: Auditor, service: OneService, run: Annotated[str | None, Query(max_length=200)] = None

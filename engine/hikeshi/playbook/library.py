@@ -39,7 +39,15 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 class UnknownPlaybook(LookupError):
-    """No playbook has this ID. The message names the nearest ones."""
+    """No playbook has this ID. The message names the nearest ones, and the text of `str` where they were looked for."""
+
+    def __init__(self, message: str, folders: Sequence[Path]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.folders = folders
+
+    def __str__(self) -> str:
+        return f"{self.message} (looked in: {', '.join(map(str, self.folders))})"
 
 
 class NotLoadable(Exception):
@@ -136,8 +144,7 @@ class Library:
         if playbook_id not in self.files:
             near = nearest(playbook_id, self.files)
             hint = f"; did you mean {near!r}?" if near is not None else ""
-            where = ", ".join(map(str, self.folders))
-            raise UnknownPlaybook(f"there is no playbook {playbook_id[:60]!r}{hint} (looked in: {where})")
+            raise UnknownPlaybook(f"there is no playbook {playbook_id[:60]!r}{hint}", self.folders)
         playbook, problems = self._read(playbook_id)
         if playbook is None:
             raise NotLoadable(problems)

@@ -95,11 +95,13 @@ class Service:
     ) -> RunState:
         """Begin a run or a dry run, and return at once; the worker goes on with it.
 
-        With `once`, a text of the caller's, several such requests begin one run. Raises Denied, and what `start_run`
-        raises.
+        With `once`, a text of the caller's, several such requests begin one run. Raises Denied,
+        UnknownPlaybook, and what `start_run` raises.
         """
         permission = Permission.RUN if live else Permission.PLAN
         app = await self._asked(who, permission, "run" if live else "plan", playbook=playbook)
+        if playbook not in app.library.files:
+            app.library.load(playbook)  # says which one may have been meant
         state = await app.start_run(
             playbook,
             inputs,
@@ -238,6 +240,8 @@ class Service:
     async def export(self, who: Identity, pack: Path, run: str | None) -> Any:
         """Write a pack of a run or of all. Raises Denied, UnknownRun, PackError, JournalError."""
         app = await self._asked(who, Permission.AUDIT, "export", run=run)
+        if run is not None:
+            app.check_run(run)
         written, _ = await app.audit.export(pack, run, actor=who.actor)
         return written
 
