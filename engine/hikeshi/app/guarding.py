@@ -11,6 +11,7 @@ from hikeshi.app.programs import Programs
 
 if TYPE_CHECKING:
     from hikeshi.guardrails import Guardrails, Stop, Stops
+    from hikeshi.project import Config
     from hikeshi.runtime.rules import Rules
     from hikeshi.runtime.stops import EngagedStop, KillSwitch
 
@@ -62,6 +63,11 @@ class Guarding(Programs):
             raise NothingToRelease(f"the kill switch {stop!r} is not engaged (engaged: {known})")
         await self.kill_switch.want_released(stop, by=self._person_id(by), why=why, at=self.clock.now())
         return next((each for each in self.kill_switch.engaged() if each.stop == stop), None)
+
+    def take_config(self, config: Config) -> None:
+        """Use another configuration; what the lifeline protects follows it."""
+        super().take_config(config)
+        self._guardrails = None
 
     def _rules(self, playbook: str) -> Rules:
         from hikeshi.runtime.rules import Rules

@@ -44,6 +44,11 @@ class Programs(ProjectParts):
             self._programs[playbook_id] = self._checked_program(playbook_id)
         return self._programs[playbook_id]
 
+    def take_playbooks(self) -> None:
+        """Read the playbooks anew; each is checked again when it is asked for."""
+        super().take_playbooks()
+        self._programs = {}
+
     def _checked_program(self, playbook_id: str) -> Program:
         from hikeshi.playbook.check import check_bindings, check_playbook
         from hikeshi.playbook.check_voters import check_people

@@ -29,6 +29,7 @@ class ProjectParts:
         self.clock = clock or SystemClock()
         self.redactor = Redactor()
         self._registry = registry
+        self._retired: list[Instances] = []
 
     @cached_property
     def registry(self) -> Registry:
@@ -56,12 +57,15 @@ class ProjectParts:
 
     @cached_property
     def library(self) -> Library:
+        return self._library(None)
+
+    def _library(self, before: Library | None) -> Library:
         from hikeshi.playbook.library import Library, shipped_folder
 
         shipped = shipped_folder()
         own = self.config.playbooks
         further = [] if shipped is None or shipped in [folder.resolve() for folder in own] else [shipped]
-        return Library([*own, *further])
+        return Library([*own, *further], before)
 
     @cached_property
     def journal(self) -> SqliteJournal:
@@ -76,8 +80,24 @@ class ProjectParts:
     def journal_path(self) -> Path:
         return self.config.state_folder / "journal.db"
 
+    def take_playbooks(self) -> None:
+        """Read the playbooks anew. Those that are broken now stay as they were."""
+        before = self.__dict__.pop("library", None)
+        self.library = self._library(before)
+        self.library.read_again()
+
+    def take_config(self, config: Config) -> None:
+        """Use another configuration of the same folder from now on. Runs that are under way end with the one before."""
+        self.config = config
+        self.__dict__.pop("catalogue", None)
+        instances = self.__dict__.pop("instances", None)
+        if instances is not None:
+            self._retired.append(instances)
+
     async def aclose(self) -> None:
         """Close what was opened."""
+        for instances in self._retired:
+            await instances.aclose()
         if "instances" in self.__dict__:
             await self.instances.aclose()
         if "journal" in self.__dict__:

@@ -29,6 +29,7 @@ from hikeshi.runtime.planned import Planned
 
 if TYPE_CHECKING:
     from hikeshi.app.audit import Audit
+    from hikeshi.project import Config
     from hikeshi.runtime.carry import Carry
     from hikeshi.runtime.errands import Errands
 
@@ -83,6 +84,12 @@ class Runs(Guarding):
     def same_person(self, one: str, other: str) -> bool:
         """Say whether two names are the same person's: of the operating system, or of the project."""
         return self._person_id(one) == self._person_id(other)
+
+    def take_config(self, config: Config) -> None:
+        """Use another configuration; runs that go on from here on use its connectors."""
+        super().take_config(config)
+        if "errands" in self.__dict__:
+            self.errands.catalogue = self.catalogue
 
     # --- starting ---------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ def playbook_row(app: Hikeshi, playbook_id: str) -> dict[str, Any]:
         "severity": found.severity,
         "version": found.version,
         "source": str(file.path),
-        "problems": None,
+        "problems": [str(each) for each in app.library.problems(playbook_id)] or None,
     }
 
 

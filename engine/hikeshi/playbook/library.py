@@ -103,10 +103,16 @@ def read_playbook(path: Path, shown: str | None = None) -> tuple[Playbook | None
 
 
 class Library:
-    """The playbooks of some folders, the most important folder first. Files are listed and parsed when asked for."""
+    """The playbooks of some folders, the most important folder first. Files are listed and parsed when asked for.
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    `before` is the library of the same folders as they were: what is broken now stays as it was in that one.
+    """
+
+    def __init__(self, folders: Sequence[Path], before: Library | None = None) -> None:
         self.folders = tuple(folders)
+        self._good: dict[str, Playbook] = {} if before is None else {**before._good, **before._read_well()}
+        self.kept: dict[str, str] = {}
+        """Why the last good version of a playbook is in use, by its ID; of those that were asked for."""
         self._loaded: dict[str, tuple[Playbook | None, list[Problem]]] = {}
 
     @classmethod
@@ -150,13 +156,29 @@ class Library:
             raise NotLoadable(problems)
         return playbook
 
+    def read_again(self) -> None:
+        """Read everything that was good before, so that what is broken now is known."""
+        for playbook_id in self._good.keys() & self.files.keys():
+            self._read(playbook_id)
+
+    def problems(self, playbook_id: str) -> list[Problem]:
+        """Return what is wrong with the text of a playbook that there is, whether or not an older one is in use."""
+        self._read(playbook_id)
+        return self._loaded[playbook_id][1]
+
+    def _read_well(self) -> dict[str, Playbook]:
+        return {name: playbook for name, (playbook, _) in self._loaded.items() if playbook is not None}
+
     def playbook(self, playbook_id: str) -> Playbook | None:
         """Return a playbook, or None if there is none of this ID or it has problems of its own."""
         return self._read(playbook_id)[0] if playbook_id in self.files else None
 
     def _read(self, playbook_id: str) -> tuple[Playbook | None, list[Problem]]:
         if playbook_id not in self._loaded:
-            self._loaded[playbook_id] = self._read_anew(self.files[playbook_id])
+            playbook, problems = self._read_anew(self.files[playbook_id])
+            if playbook is None and playbook_id in self._good:
+                playbook, self.kept[playbook_id] = self._good[playbook_id], str(problems[0])
+            self._loaded[playbook_id] = playbook, problems
         return self._loaded[playbook_id]
 
     def _read_anew(self, file: PlaybookFile) -> tuple[Playbook | None, list[Problem]]:

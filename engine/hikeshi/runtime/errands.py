@@ -53,7 +53,7 @@ class Errands:
         self._look_every_s = look_every_s
         self._journal = journal
         self._clock = clock
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._plan_gate = plan_gate
         self._may_decide = may_decide
         self._same_person = same_person
@@ -185,7 +185,7 @@ class Errands:
     def _where(self, hold: Hold, action: str) -> list[str]:
         """Return where an inverse goes: to where the change was made, unless the playbook named another action."""
         try:
-            instances = self._catalogue.route(action).instances
+            instances = self.catalogue.route(action).instances
         except UnknownAction:
             return [hold.connector]  # the gate says what is missing
         return [hold.connector] if hold.connector in instances else list(instances)

@@ -15,6 +15,7 @@ import uvicorn
 
 from hikeshi.api.application import make_api
 from hikeshi.api.guard import Guard
+from hikeshi.app.reload import Reload
 from hikeshi.console.application import add_console
 from hikeshi.console.doors import ConsoleDoor
 from hikeshi.journal import JournalError
@@ -32,6 +33,7 @@ _log = structlog.get_logger("hikeshi.service")
 
 _FOR_EVER_S = 10 * 365 * 86_400.0
 _AGAIN_S = 5.0
+_RELOAD_EVERY_S = 2.0
 STOP_WITHIN_S = 30.0
 """What is under way gets so long to end; then it is left to whoever works next. Supervisors kill after 90 s."""
 
@@ -73,7 +75,7 @@ class Serving:
     async def run(self) -> int:
         """Serve until it is stopped. Returns the exit code. Raises OSError if nobody can listen there."""
         listener = _listener(self._listening)
-        jobs = [self._keep_working(), self._serve(listener)]
+        jobs = [self._keep_working(), self._serve(listener), self._reload()]
         if self._triggers is not None:
             jobs.append(self._triggers.run())
         tasks = [asyncio.create_task(each) for each in jobs]
@@ -121,6 +123,18 @@ class Serving:
                 self._trouble(str(exc))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), _AGAIN_S)
+
+    async def _reload(self) -> None:
+        """Take playbooks and configuration anew when their files change."""
+        reload = Reload(self._app)
+        while not self._stopping.is_set():
+            try:
+                for text in await reload.look():
+                    self._trouble(text)
+            except JournalError as exc:
+                self._trouble(str(exc))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _RELOAD_EVERY_S)
 
     def _is_ready(self) -> bool:
         try:

@@ -54,6 +54,8 @@ class Served:
 
     process: subprocess.Popen[str]
     url: str
+    said: list[str]
+    """The lines of its standard error, as they come."""
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
@@ -112,7 +114,8 @@ class Desk:
         command = [sys.executable, "-m", "hikeshi.cli", "serve", "--project", str(self.folder), "--port", "0", *options]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
         try:
-            yield Served(process, self._url(process))
+            said: list[str] = []
+            yield Served(process, self._url(process, said), said)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -120,12 +123,12 @@ class Desk:
             assert process.stderr is not None
             process.stderr.close()
 
-    def _url(self, process: subprocess.Popen[str]) -> str:
+    def _url(self, process: subprocess.Popen[str], said: list[str]) -> str:
         """Return where it serves, and read on what it logs, so that it never waits for us."""
         assert process.stderr is not None
         found = next((found for line in process.stderr if (found := _SERVING.search(line))), None)
         assert found is not None, "it ended before it served"
-        threading.Thread(target=_read_on, args=(process.stderr,), daemon=True).start()
+        threading.Thread(target=_read_on, args=(process.stderr, said), daemon=True).start()
         wait_until(lambda: _answers(found[1]))
         return found[1]
 
@@ -135,10 +138,10 @@ class Desk:
         return httpx.Client(base_url=f"{served.url}/api/v1", headers=headers, timeout=20)
 
 
-def _read_on(stream: IO[str]) -> None:
+def _read_on(stream: IO[str], said: list[str]) -> None:
     with contextlib.suppress(ValueError):  # closed
-        for _ in stream:
-            pass
+        for line in stream:
+            said.append(line)
 
 
 def _answers(url: str) -> bool:
