@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hikeshi.journal import Record
@@ -20,6 +20,7 @@ ASKED_FOR = frozenset({"release-holds", "undo-run"})
 
 _STATUS = {"done": "active", "failed": "void", "unknown": "unknown", "already": "active"}
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 300, 3600
+_LIFTED_LATE = timedelta(minutes=5)  # products look at their lists every minute or so
 
 
 class HoldNotKept(Exception):
@@ -30,7 +31,7 @@ class HoldsProjection:
     """One row for each change of one target, from before it was sent until it is undone."""
 
     name = "holds"
-    version = 5
+    version = 6
     schema = """
         CREATE TABLE holds (
             hold TEXT PRIMARY KEY,
@@ -55,11 +56,13 @@ class HoldsProjection:
             release_run TEXT,
             release_error TEXT,
             release_tries INTEGER NOT NULL DEFAULT 0,
-            retry_at TEXT
+            retry_at TEXT,
+            look_at TEXT
         );
         CREATE INDEX holds_by_target ON holds (target, status);
         CREATE INDEX holds_by_run ON holds (run, path);
         CREATE INDEX holds_by_expiry ON holds (expires_at) WHERE status = 'active' AND expires_at IS NOT NULL;
+        CREATE INDEX holds_to_look_at ON holds (look_at) WHERE status = 'active' AND look_at IS NOT NULL;
         CREATE INDEX holds_releasing ON holds (releasing) WHERE releasing IS NOT NULL;
         CREATE INDEX holds_undoing ON holds (undoing) WHERE undoing IS NOT NULL;
         CREATE TABLE releases (run TEXT PRIMARY KEY, overrides INTEGER NOT NULL);
@@ -121,9 +124,20 @@ def _settled(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) ->
         status = "done"
     tx.execute(
         "UPDATE holds SET status = CASE WHEN ? = 'active' AND undo = 'null' THEN 'done' ELSE ? END,"
-        " settled_at = ?, state = ? WHERE hold = ?",
-        (status, status, at, json.dumps(data.get("state")), data["hold"]),
+        " settled_at = ?, state = ?, look_at = ? WHERE hold = ?",
+        (status, status, at, json.dumps(data.get("state")), _look_at(data.get("state")), data["hold"]),
     )
+
+
+def _look_at(state: Any) -> str | None:
+    """Return when to look whether a product has lifted by itself what it was to lift, or None if it never does."""
+    end = state.get("expires_at") if isinstance(state, Mapping) else None
+    if not isinstance(end, str):
+        return None
+    try:
+        return (datetime.fromisoformat(end) + _LIFTED_LATE).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _closes_others(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> bool:

@@ -123,18 +123,24 @@ class Ledger:
         return sorted(found.values(), key=lambda hold: (hold.opened_at, hold.hold), reverse=True)
 
     def due(self, now: datetime) -> list[Hold]:
-        """Return the holds whose time is over and that nobody is releasing, the one that is due first before others."""
+        """Return the holds whose time is over and that nobody is releasing, the one that is due first before others.
+
+        What a product was to lift by itself is among them some time after that: a release then finds it lifted and
+        closes it, or lifts it.
+        """
         where = (
-            "status = 'active' AND expires_at <= ? AND (retry_at IS NULL OR retry_at <= ?) AND releasing IS NULL"
-            " AND undoing IS NULL ORDER BY expires_at, hold"
+            "status = 'active' AND (expires_at <= ? OR (expires_at IS NULL AND look_at <= ?))"
+            " AND (retry_at IS NULL OR retry_at <= ?) AND releasing IS NULL AND undoing IS NULL"
+            " ORDER BY COALESCE(expires_at, look_at), hold"
         )
-        return list(self._select(where, (_text(now), _text(now))))
+        return list(self._select(where, (_text(now),) * 3))
 
     def next_due_at(self) -> datetime | None:
         """Return when the next hold is due, or None."""
         rows = self._journal.query(
-            "SELECT MIN(MAX(expires_at, COALESCE(retry_at, expires_at))) AS due FROM holds"
-            " WHERE status = 'active' AND expires_at IS NOT NULL AND releasing IS NULL AND undoing IS NULL"
+            "SELECT MIN(MAX(COALESCE(expires_at, look_at), COALESCE(retry_at, expires_at, look_at))) AS due FROM holds"
+            " WHERE status = 'active' AND COALESCE(expires_at, look_at) IS NOT NULL AND releasing IS NULL"
+            " AND undoing IS NULL"
         )
         return None if rows[0]["due"] is None else datetime.fromisoformat(rows[0]["due"])
 

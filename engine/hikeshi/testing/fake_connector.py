@@ -85,6 +85,7 @@ class FakeWorld:
     alerts: dict[str, list[Alert]] = field(default_factory=lambda: defaultdict(list))
     isolation: dict[tuple[str, str], IsolationState] = field(default_factory=dict)
     blocked: set[tuple[str, str]] = field(default_factory=set)
+    ends: dict[tuple[str, str], datetime] = field(default_factory=dict)  # when the product says that it lifts a block
     disabled: set[tuple[str, str]] = field(default_factory=set)
     members: set[tuple[str, str, str]] = field(default_factory=set)
     revoked: dict[tuple[str, str], datetime] = field(default_factory=dict)
@@ -277,6 +278,7 @@ class _Everything(_Fake, Edr, Firewall, Identity, Messaging, Ticketing):
                 kind=entry.kind,
                 value=entry.value,
                 blocked=(self.name, entry.value) in self.world.blocked,
+                expires_at=self.world.ends.get((self.name, entry.value)),
             )
             for entry in wanted
         ]

@@ -348,3 +348,32 @@ async def test_holds_are_released_in_the_order_in_which_they_end(office: Office)
 
     assert sorted(office.sent("release_host")) == ["release_host pc1", "release_host pc2", "release_host pc3"]
     assert app.holds() == []
+
+
+# --- what a product lifts by itself -----------------------------------------------------------------------------------
+
+BLOCKED = """
+id: t
+steps:
+  - action: firewall.block_indicators
+    with: {indicators: [{kind: ipv4, value: 203.0.113.1}], reason: r, expires_in_s: 3600}
+"""
+KEY = ("fake", "203.0.113.1")
+
+
+@pytest.mark.parametrize("lifted", [True, False])
+async def test_what_a_product_was_to_lift_is_looked_at_and_closed(office: Office, lifted: bool) -> None:
+    """Five minutes later: nothing is sent if it did, and what it did not lift is lifted. The ledger forgets nothing."""
+    office.world.ends[KEY] = START + timedelta(hours=1)
+    app, _ = await held(office, BLOCKED)
+    assert app.due().next_at == START + timedelta(minutes=65)
+    if lifted:
+        office.world.blocked.clear()
+    assert await at(office, app, 64.9) == []
+    (state,) = await at(office, app, 65)
+
+    assert state.finished == "succeeded"
+    assert office.hold_statuses() == ["released"]
+    assert len(office.world.sent("unblock_indicators")) == (0 if lifted else 1)
+    assert office.world.blocked == set()
+    assert await at(office, app, 3000) == []
