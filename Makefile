@@ -6,11 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench crash crash-syscalls crash-disk crash-stop simulate-faults mutate clean
+.PHONY: demo console test check bench crash crash-syscalls crash-disk crash-stop simulate-faults mutate clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
 	@$(BIN)/hikeshi demo
+
+console: $(READY)
+	@$(BIN)/hikeshi demo --console
 
 test: $(READY)
 	@$(BIN)/python tests/run_all.py

@@ -185,3 +185,48 @@ async def test_a_required_approval_that_nobody_gives_in_time_rejects(drill: Dril
     outcome = Outcome(drill.hikeshi, done, run_report(done))
     assert outcome.steps["isolate"]["error"]["message"] == "nobody decided within 10m"
     assert (done.finished, place.isolated()) == ("failed", [])
+
+
+# --- what no plan could show ------------------------------------------------------------------------------------------
+
+INSTEAD = """
+id: instead
+inputs: {first: {type: string}, second: {type: string}}
+steps:
+  - {id: one, action: edr.get_host, with: {name: "{{ inputs.first }}"}}
+  - id: cut
+    action: edr.isolate_host
+    with: {host: "{{ steps.one }}", reason: test}
+    retry: {attempts: 1}
+    on_error:
+      - {id: two, action: edr.get_host, with: {name: "{{ inputs.second }}"}}
+      - {id: other, action: edr.isolate_host, with: {host: "{{ steps.two }}", reason: test}}
+"""
+
+
+@pytest.mark.safety(7)
+async def test_a_change_of_a_handler_that_the_plan_does_not_show_is_asked_for(drill: Drill, place: Place) -> None:
+    """A person sees the target that it is for now; everywhere else such a change stops the run."""
+    guard(drill, place)
+    drill.hikeshi.park_after_s = 0.5
+    drill.add_playbook("instead", INSTEAD)
+    first, second, third = hosts_of(place, 3)
+    plan = await drill.plan("instead", {"first": first, "second": second})
+    records = drill.hikeshi.records(plan.state.run)
+    document = await drill.hikeshi.save_plan(plan.state, records, good_for_s=3600, actor=ACTOR)
+    refuse = place.order_when("edr.isolate_host", {"product": "crowdstrike", "method": "POST", "status": 403})
+
+    def meanwhile(event: Any, state: Any) -> None:
+        refuse(event, state)
+        if type(event).__name__ == "ActionIntended" and event.path == "cut":
+            here, there = place.host(second), place.host(third)
+            here.name, there.name = there.name, here.name
+
+    state = await drill.hikeshi.apply(document, actor=ACTOR, watchers=[meanwhile])
+
+    assert (state.status.value, place.isolated()) == ("waiting", [])
+    question = question_of(drill.hikeshi, state.run)
+    assert [shown["label"] for shown in question["shows"]] == [second]
+    assert "not as the plan shows it" in question["question"]
+    done = await say(drill.hikeshi, state.run, "approve", "ren.abe")
+    assert (done.finished, place.isolated()) == ("failed", [second])

@@ -105,6 +105,26 @@ async def test_a_plan_says_what_would_be_refused(drill: Drill, place: Place) -> 
     assert problem["error"]["kind"] == "refused"
 
 
+@pytest.mark.safety(11)
+async def test_a_plan_says_who_has_to_agree_because_a_guardrail_says_so(drill: Drill, place: Place) -> None:
+    """With the exact targets that it is about, and nobody for the others."""
+    other = next(each.name for each in place.estate.hosts.values() if each.name != FILE_SERVER)
+    rule = {"hosts": [FILE_SERVER], "by": ["role:lead"], "quorum": 2, "why": "it holds the drawings"}
+    people = {name: {"roles": ["lead"]} for name in ("aya", "ken", "mei")}
+    settings = place.simulation.project_settings(place.url)
+    drill.configure(settings, guardrails={"approvals": [rule]}, people=people)
+    drill.add_playbook("cut", ISOLATE)
+
+    plan = await drill.plan("cut", {"hosts": [FILE_SERVER, other]})
+
+    needs = {action["target"]["label"]: action["consents"] for action in plan.report["actions"]}
+    (need,) = needs[FILE_SERVER]
+    assert (need["by"], need["quorum"], need["targets"]) == (["role:lead"], 2, [FILE_SERVER])
+    assert need["why"] == "it holds the drawings"
+    assert needs[other] == []
+    assert place.changes() == []
+
+
 @pytest.mark.safety(10)
 async def test_a_host_that_was_put_on_the_list_after_the_plan_is_not_touched(drill: Drill, place: Place) -> None:
     """The plan is void: it was made under other guardrails."""

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from hikeshi.cli.exit_codes import ExitCode, of_run
 from hikeshi.cli.output import Output
@@ -22,12 +24,53 @@ if TYPE_CHECKING:
     from hikeshi.cli.ending import Ending
     from hikeshi.testing.simulation import Simulation
 
-__all__ = ["demo"]
+__all__ = ["chapter", "demo"]
 
 PLAYBOOK = "contain-host"
+ASKS = "isolate-if-agreed"
+_PEOPLE = """\
+people:
+  mei: {name: Mei Kobayashi, roles: [soc], access: [responder]}
+  ken: {name: Ken Sato, roles: [soc, soc_lead], access: [approver]}
+"""
+_ASKS_FIRST = """\
+id: isolate-if-agreed
+name: Isolate a host if the lead agrees
+description: >-
+  Looks a host up, asks the lead of the SOC with the exact target, and cuts the host off the network for as long as you
+  say. It is released by itself when the time is over.
+phase: contain
+severity: high
+inputs:
+  hostname: {type: host, description: "Name, ID or IP address of the host, as the EDR knows it"}
+  hours: {type: integer, default: 8, minimum: 1, maximum: 72, description: For how long}
+  reason: {type: string, default: Suspected compromise, max_length: 500}
+steps:
+  - id: find
+    name: Find the host
+    action: edr.get_host
+    with: {name: "{{ inputs.hostname }}"}
+  - id: agree
+    name: Ask the lead
+    approve: "Isolate {{ steps.find.name }} for {{ inputs.hours }} h? {{ inputs.reason }}"
+    by: [role:soc_lead]
+    within: 30m
+  - id: isolate
+    name: Isolate it
+    action: edr.isolate_host
+    with: {host: "{{ steps.find }}", reason: "{{ inputs.reason }}"}
+    hold: "{{ inputs.hours }}h"
+outputs: {host: "{{ steps.find }}", isolation: "{{ steps.isolate }}"}
+"""
 
 
-def demo(session: Session) -> int:
+def demo(
+    session: Session,
+    console: Annotated[
+        bool, typer.Option("--console", help="Then serve the console over this company, until Ctrl-C.")
+    ] = False,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the console; 0 for any.")] = 8315,
+) -> int:
     """Contain an intruder in a simulated company: plan it, run it, prove it."""
     from hikeshi.app import Hikeshi
     from hikeshi.cli.simulated_project import described
@@ -38,12 +81,14 @@ def demo(session: Session) -> int:
     simulation = Simulation(make_estate(base=datetime.now(UTC).replace(microsecond=0)))
     with running(simulation) as base_url:
         project = described(simulation.project_settings(base_url))
-        (folder / "hikeshi.yaml").write_text(project.text, encoding="utf-8")
+        (folder / "hikeshi.yaml").write_text(project.text + _PEOPLE, encoding="utf-8")
+        (folder / "playbooks").mkdir()
+        (folder / "playbooks" / f"{ASKS}.yaml").write_text(_ASKS_FIRST, encoding="utf-8")
         os.environ.update(project.environment)
         app = session.use(Hikeshi.open(folder))
         session.__dict__["app"] = app
         story = _Story(session, simulation, folder)
-        return session.wait_for(story.tell())
+        return session.wait_for(story.tell_and_serve(port) if console else story.tell())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +99,14 @@ class _Story:
     simulation: Simulation
     folder: Path
 
-    async def tell(self) -> int:
+    async def tell_and_serve(self, port: int) -> int:
+        """Tell it, and then let people look around in a browser."""
+        from hikeshi.cli.demo_console import serve_console
+
+        code = await self.tell(serves=True)
+        return code or await serve_console(self.session, port)
+
+    async def tell(self, *, serves: bool = False) -> int:
         from hikeshi.report import plan_report, run_report
 
         output = self.session.output
@@ -71,7 +123,8 @@ class _Story:
         _the_company(output, summary, disabled_before)
         verification = self.session.app.verify()
         _the_proof(output, verification.status, verification.records)
-        self._what_next(output, state.run)
+        if not serves:
+            self._what_next(output, state.run)
         report = run_report(state)
         if output.as_json:
             output.document(
@@ -103,7 +156,7 @@ class _Story:
         from hikeshi.testing.manufacturer import C2_ADDRESS, FILE_SERVER, NAME, REMOTE_TOOL
 
         estate = self.simulation.estate
-        _chapter(output, 1, "Friday evening")
+        chapter(output, 1, "Friday evening")
         output.line(
             f"{NAME} makes machines: {len(estate.hosts)} computers in Japan, Canada and Estonia. It is 20:30 when the"
         )
@@ -119,7 +172,7 @@ class _Story:
         output.line("    ...")
 
     def _what_next(self, output: Output, run: str) -> None:
-        _chapter(output, 6, "Look around")
+        chapter(output, 6, "Look around")
         output.line("The products ended with this demo; its project and its record stay.")
         if shutil.which("hikeshi") is None:  # from a virtual environment that is not active, as `make demo` does
             output.line(f'export PATH="{Path(sys.argv[0]).absolute().parent}:$PATH"')
@@ -131,6 +184,7 @@ class _Story:
             (f"hikeshi show {PLAYBOOK}", "what the playbook does and which inputs it takes"),
             (f"hikeshi graph {PLAYBOOK}", "its diagram, as Mermaid text"),
             ("hikeshi simulate --help", "a simulated company that stays, for your own playbooks"),
+            ("hikeshi demo --console", "open the console: the same company in your browser, with two people"),
         ):
             output.line(f"{pad(command, 40)} ", Styled(what, "dim"))
 
@@ -147,13 +201,14 @@ def _inputs() -> dict[str, str]:
     }
 
 
-def _chapter(output: Output, number: int, title: str) -> None:
+def chapter(output: Output, number: int, title: str) -> None:
+    """Write the title of a chapter."""
     output.line()
     output.line(Styled(f"--- {number}. {title} ".ljust(100, "-"), "bold"))
 
 
 def _the_plan(output: Output, plan: Mapping[str, Any], changes: int) -> None:
-    _chapter(output, 2, "What would be done")
+    chapter(output, 2, "What would be done")
     inputs = _inputs()
     given = f"-i hostname={inputs['hostname']} -i user={inputs['user']}"
     output.line(f"$ hikeshi plan {PLAYBOOK} {given} -i indicators=... -i reason=...")
@@ -181,7 +236,7 @@ def _channel(action: Mapping[str, Any]) -> str:
 def _the_run(output: Output, ending: Ending) -> None:
     from hikeshi.cli.run_view import show_ending
 
-    _chapter(output, 3, "Doing it")
+    chapter(output, 3, "Doing it")
     output.line(f"$ hikeshi run {PLAYBOOK} ...")
     output.line("Before each change its intent was stored; after it the product was asked whether it is so.")
     output.line()
@@ -189,7 +244,7 @@ def _the_run(output: Output, ending: Ending) -> None:
 
 
 def _the_company(output: Output, summary: Mapping[str, Any], disabled_before: set[str]) -> None:
-    _chapter(output, 4, "How the company looks now")
+    chapter(output, 4, "How the company looks now")
     firewall = summary["blocked_by_firewall"]
     sites = [entry for entries in firewall["url_categories"].values() for entry in entries]
     rows = (
@@ -204,7 +259,7 @@ def _the_company(output: Output, summary: Mapping[str, Any], disabled_before: se
 
 
 def _the_proof(output: Output, status: str, records: int) -> None:
-    _chapter(output, 5, "The record of it")
+    chapter(output, 5, "The record of it")
     output.line("$ hikeshi audit verify")
     if status == "broken":
         output.line(Styled(f"{records} records: BROKEN", "red"))

@@ -92,6 +92,9 @@ def _action(number: int, action: Action) -> Iterator[list[Piece]]:
     yield ["    step         ", str(action["path"])]
     if action["approvals"]:
         yield ["    approval     ", f"only after {', '.join(action['approvals'])}"]
+    for need in action["consents"]:
+        people = f"{need['quorum']} of {', '.join(need['by'])}" if need["quorum"] > 1 else ", ".join(need["by"])
+        yield ["    approval     ", f"by {people}, as {need['rule']} requires"]
     if action["hold_s"] is not None:
         yield ["    held         ", _hold(action["hold_s"])]
     if action["already"]:

@@ -350,6 +350,7 @@ class ActionPlanned(Event):
     output: Data
     already: bool = False
     prior: Data = None  # the state of each target that was read, `{target, state}`; null if none was
+    consents: list[Data] = field(default_factory=list)  # `{rule, why, by, quorum, within_s, targets}`: who has to agree
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,9 @@ class Account(NamedTuple):
         """
         if self.name != other.name:
             return False
-        either = (self.domain, other.domain)
-        return "" in either or self.domain == other.domain or sum("." in domain for domain in either) == 1
+        if not self.domain or not other.domain or self.domain == other.domain:
+            return True
+        return ("." in self.domain) != ("." in other.domain)
 
 
 def accounts_in(text: str) -> Iterator[Account]:

@@ -212,8 +212,6 @@ class Protection:
 
     def _known_as(self, text: str, register: NameRegister, globs: AccountGlobs) -> Iterator[Hit]:
         for account in accounts_in(fold(text)):
-            if not account.name:
-                continue
             for entry in register.beginning(f"{account.name}@"):
                 name, _, domain = entry.key.rpartition("@")
                 if account.may_be(Account(name, domain)):

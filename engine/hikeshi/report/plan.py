@@ -25,8 +25,8 @@ def plan_report(state: RunState, records: Iterable[Record] = ()) -> dict[str, An
     """Return the plan that a dry run made. Its `records` have the words of what it would ask.
 
     Shape: `{plan, digest, playbook, status, inputs, actions: [{path, action, connector, effect, certainty, condition,
-    target, requests: [{method, url, body, volatile}], complete, not_checked, already, prior, hold_s, approvals}],
-    approvals:
+    target, requests: [{method, url, body, volatile}], complete, not_checked, already, prior, hold_s, approvals,
+    consents: [{rule, why, by, quorum, within_s, targets}]}], approvals:
     [{path, question, by, quorum, within_s, escalate, certainty, condition, covers}], forms: [{path, question, by,
     within_s, fields, certainty, condition}], waits: [{path, until, at_most_s, certainty, condition}], releases: [{path,
     targets, approvals, certainty, condition}], reads, problems}`. `digest` is the SHA-256 of the playbook texts, inputs
@@ -74,6 +74,7 @@ def _action(state: RunState, node: Node) -> dict[str, Any]:
         "prior": to_json(lasting_state(plan.prior)),
         "hold_s": to_json(node.hold_s),
         "approvals": _approvals(state, node) if plan.effect == "change" else [],
+        "consents": list(plan.consents),
     }
 
 

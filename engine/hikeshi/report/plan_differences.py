@@ -21,6 +21,7 @@ _WORDS = {
     "prior": "the state of its target",
     "hold_s": "how long it is held",
     "approvals": "which approvals it needs",
+    "consents": "which approvals the guardrails require",
 }
 
 Report = Mapping[str, Any]

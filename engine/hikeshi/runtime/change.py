@@ -7,6 +7,7 @@ that was sent and cannot be read back is unknown, never failed and never blindly
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -47,6 +48,7 @@ _LONGEST_LOOK_S = 10.0
 _LOOK_FACTOR = 1.6
 # After a crash nobody knows whether the request left. A product shows an accepted change within this time.
 _GRACE_S = 5.0
+_HANDLER = re.compile(r"(?:^|\.)on_(?:error|failure)[.\[]")  # no step can be called so
 
 
 @dataclass(slots=True)
@@ -154,15 +156,16 @@ class ChangeCall:
         return self._ending()
 
     def _restore_prior(self, stored: Any) -> None:
+        if self.spec.marks.verify is None:
+            return
         states = stored if isinstance(stored, list) else [stored]
         by_target = {entry["target"]: entry["state"] for entry in states if isinstance(entry, dict)}
         for fate in self.fates:
             identity = self.redactor.names(fate.target.identity)  # as it was stored
-            known = by_target.get(identity)
-            if known is not None and self.spec.marks.verify is not None:
-                fate.prior = self._state_adapter().validate_python(known)
-            elif identity not in by_target and self.spec.marks.verify is not None:
+            if identity not in by_target:
                 fate.outcome = "already"  # the intent did not name it: it needed no change
+            elif by_target[identity] is not None:
+                fate.prior = self._state_adapter().validate_python(by_target[identity])
 
     def _state_adapter(self) -> Any:
         from pydantic import TypeAdapter
@@ -234,18 +237,34 @@ class ChangeCall:
             found = await self._other_requests(self.planned)
         if found is None:
             return None
+        rule = f"plan {self.planned.plan}"
+        if found.code == "not_planned" and _HANDLER.search(self.command.path) and self.rules and self.rules.people:
+            return self._asks_for_unplanned(rule, found.why, targets, self.rules.people)
         label = ", ".join(target.label for target in targets[:3])
         why = f"{self.command.path}: {found.why}; nothing of it was sent"
         return ev.ChangeRefused(
             self.command.path,
             self.command.attempt,
             found.code,
-            f"plan {self.planned.plan}",
+            rule,
             label,
             why,
             "whoever makes a new plan",
             stops=True,
         )
+
+    def _asks_for_unplanned(
+        self, rule: str, why: str, targets: Sequence[Target], people: Sequence[str]
+    ) -> Event | None:
+        """Ask for what a handler does that no plan could show: what failed is often not known before it did."""
+        from hikeshi.runtime.rules import consent_key, consent_needed
+
+        command = self.command
+        missing = [each for each in targets if consent_key(rule, command.action, each) not in command.consents]
+        if not missing:
+            return None
+        question = f"{command.action} after a failure is not as the plan shows it: {why}. Do it?"
+        return consent_needed(command, self.connector.name, rule, question, people, missing)
 
     async def _other_requests(self, planned: Planned) -> Difference | None:
         from hikeshi.runtime.planning import preview

@@ -7,7 +7,7 @@ make it is stored. A plan comes the same way and is turned back inside the guard
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hikeshi.capabilities import ActionSpec, Catalogue, Effect
@@ -26,7 +26,7 @@ from hikeshi.runtime.errors import RunCancelled, error_record
 from hikeshi.runtime.instances import Instances
 from hikeshi.runtime.planning import Altered, plan_call, plan_unknown, unknown_output
 from hikeshi.runtime.reads import read
-from hikeshi.runtime.targets import action_key
+from hikeshi.runtime.targets import action_key, targets_of
 from hikeshi.secrets import Redactor, SecretUnavailable
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Gate:
         if refused is not None:
             return [refused]
         if self.mode == "plan":
-            return [await plan_call(spec, command, typed, self.instances.get(names[0]), self.altered)]
+            return [await self._planned(spec, command, typed, names[0])]
         if spec.effect is Effect.NOTIFY:
             return await self._notify(spec, command, typed, names[0])
         if command.releases is not None and command.intent is None and self.ledger is not None:
@@ -108,6 +108,27 @@ class Gate:
 
         refusal = await self.rules.refusal(spec, typed, self.instances.get(name), self.mode)
         return None if refusal is None else refused_by(refusal, command)
+
+    async def _planned(self, spec: ActionSpec, command: StartAction, typed: dict[str, Any], name: str) -> Event:
+        """Return what an action would do, and who would have to agree first, whatever its playbook says."""
+        connector = self.instances.get(name)
+        planned = await plan_call(spec, command, typed, connector, self.altered)
+        if self.rules is None or spec.effect is not Effect.CHANGE or planned.already or command.releases:
+            return planned
+        targets = targets_of(spec, typed)
+        needs = await self.rules.consents(spec, typed, targets, connector, "plan")
+        shown = [
+            {
+                "rule": need.rule,
+                "why": need.why,
+                "by": list(need.by),
+                "quorum": need.quorum,
+                "within_s": need.within_s,
+                "targets": [target.label for target in over],
+            }
+            for need, over in needs
+        ]
+        return replace(planned, consents=shown) if shown else planned
 
     def _lasts_s(self, command: StartAction) -> Any:
         """Return for how long a change is to last: as its step holds it, or as long as what it restores had left."""
@@ -167,7 +188,7 @@ class Gate:
             plain = spec.output_adapter.dump_python(spec.output_adapter.validate_python(value), mode="json")
         except ValidationError as exc:
             # Where, but never what: pydantic quotes the value, cut off in the middle, which no net for secrets catches.
-            first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+            first = exc.errors()[0]
             place = ".".join(map(str, first["loc"]))
             text = f"{spec.name}: the connector returned something else than it declares: {place}: {first['msg']}"
             raise Invalid(text, applied=Applied.MAYBE if door is not None and door.sent else Applied.NO) from None

@@ -57,14 +57,19 @@ class Rules:
         return next(iter(guardrails.verdicts(spec.name, names, expected=_expected(spec))), None)
 
     async def consents(
-        self, spec: ActionSpec, arguments: Mapping[str, Any], targets: Sequence[Target], connector: Connector
+        self,
+        spec: ActionSpec,
+        arguments: Mapping[str, Any],
+        targets: Sequence[Target],
+        connector: Connector,
+        mode: str = "live",
     ) -> list[tuple[RequiredApproval, list[Target]]]:
         """Return the approvals that the project requires for these targets, whatever the playbook says."""
         guardrails = self.guardrails()
         if not guardrails.approvals:
             return []
         others = {name: plain_data(value) for name, value in arguments.items() if name != spec.target}
-        groups = _reader_of_groups(connector, "live") if guardrails.needs_groups(spec.name) else _no_groups
+        groups = _reader_of_groups(connector, mode) if guardrails.needs_groups(spec.name) else _no_groups
         found: dict[str, tuple[RequiredApproval, list[Target]]] = {}
         for target in targets:
             names = await _names(target, others, groups)

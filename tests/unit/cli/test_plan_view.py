@@ -22,6 +22,7 @@ def action(path: str, **more: Any) -> dict[str, Any]:
         "already": False,
         "hold_s": None,
         "approvals": [],
+        "consents": [],
         **more,
     }
 
