@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from drill import ACTOR, Drill, Outcome, Place
 
-from hikeshi.app import Hikeshi
+from hikeshi.app import Hikeshi, MessageNotWanted
 from hikeshi.report import run_report
 
 PEOPLE = {
@@ -153,6 +153,20 @@ async def test_what_is_so_already_does_not_count(drill: Drill, place: Place) -> 
     state = await drill.hikeshi.start_run("many", {"hosts": [first, second]}, actor=ACTOR, mode="live")
 
     assert state.finished == "succeeded"
+
+
+async def test_past_a_limit_those_are_asked_whom_it_names(drill: Drill, place: Place) -> None:
+    """And somebody else who is in the project is refused."""
+    named = {"actions": ["edr.isolate_host"], "per": "window", "within": "1h", "at_most": 1, "by": ["sho"]}
+    guard(drill, place, limits=[named])
+    first, second = hosts_of(place, 2)
+    state = await drill.hikeshi.start_run("many", {"hosts": [first, second]}, actor=ACTOR, mode="live")
+
+    assert question_of(drill.hikeshi, state.run)["by"] == ["sho"]
+    with pytest.raises(MessageNotWanted, match="not among those"):
+        await say(drill.hikeshi, state.run, "approve", "ren.abe")
+    done = await say(drill.hikeshi, state.run, "approve", "sho")
+    assert (done.finished, place.isolated()) == ("succeeded", sorted([first, second]))
 
 
 async def test_a_required_approval_holds_a_change_that_its_playbook_does_not_ask_about(

@@ -27,6 +27,7 @@ def limit_of(rule: Limit) -> dict[str, Any]:
         "within_s": rule.within_s,
         "actions": list(rule.actions),
         "playbooks": list(rule.playbooks),
+        "by": list(rule.by),
         "why": rule.why,
     }
 

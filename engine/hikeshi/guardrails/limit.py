@@ -53,6 +53,7 @@ class Limit:
     actions: tuple[str, ...] = field(default=("*",))
     playbooks: tuple[str, ...] = field(default=("*",))
     why: str = ""
+    by: tuple[str, ...] = ()  # who is asked past it; nobody named is everybody in the project
 
     @property
     def most(self) -> int:

@@ -32,7 +32,7 @@ _KEYS = ("domains", "protected", "limits", "approvals", "breaker", "release_stop
 _SENSES = tuple(str(sense) for sense in Sense)
 _TARGETS = (*_SENSES, "file", "kind")
 _PROTECTED_KEYS = (*_TARGETS, "why", "lift", "actions")
-_LIMIT_KEYS = ("actions", "playbooks", "per", "within", "at_most", "population", "why")
+_LIMIT_KEYS = ("actions", "playbooks", "per", "within", "at_most", "population", "why", "by")
 _APPROVAL_KEYS = (*_TARGETS, "actions", "playbooks", "by", "quorum", "within", "why")
 _BREAKER_KEYS = ("actions", "sources", "within", "at_most_per_cent", "at_least")
 _ANY = ("*",)
@@ -143,7 +143,9 @@ class _Section:
             read.problem(where, f"a limit per {per} needs 'within', such as within: 1h")
         actions, playbooks = read.texts(rule, "actions", where), read.texts(rule, "playbooks", where)
         why = read.text(rule, "why", where)
-        return Limit(read.place(where), per, at_most, population, within_s, actions or _ANY, playbooks or _ANY, why)
+        by = read.texts(rule, "by", where)
+        origin = read.place(where)
+        return Limit(origin, per, at_most, population, within_s, actions or _ANY, playbooks or _ANY, why, by)
 
     def _per(self, rule: Mapping[str, Any], where: Where) -> Per:
         word = rule.get("per")

@@ -214,7 +214,7 @@ class ChangeCall:
             await record([ev.TargetsCounted(command.path, uses)])
         except LimitPassed as exc:
             question = f"The limit of distinct targets is reached: {exc.counted} of {exc.most}. Go on?"
-            return consent_needed(command, name, exc.rule, question, self.rules.people, targets)
+            return consent_needed(command, name, exc.rule, question, self.rules.asked_past(exc.rule), targets)
         return None
 
     def _check_leaving(self, door: Door) -> None:

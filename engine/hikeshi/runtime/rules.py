@@ -97,6 +97,11 @@ class Rules:
                 )
         return found
 
+    def asked_past(self, rule: str) -> Sequence[str]:
+        """Return who is asked past a limit."""
+        named = next((limit.by for limit in self.guardrails().limits if limit.origin == rule), ())
+        return named or self.people
+
     def stop(self, action: str, connector: str) -> Stop | None:
         """Return the kill switch that holds a change back, or None."""
         return self.stops().match(action, connector, self.playbook)
