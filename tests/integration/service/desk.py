@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -109,13 +110,13 @@ class Desk:
         asyncio.run(make())
 
     @contextlib.contextmanager
-    def served(self, *options: str, **environment: str) -> Iterator[Served]:
-        """Serve the project for the time of the block."""
+    def served(self, *options: str, trust: Path | None = None, **environment: str) -> Iterator[Served]:
+        """Serve the project for the time of the block. `trust` is the certificate that it shows."""
         command = [sys.executable, "-m", "hikeshi.cli", "serve", "--project", str(self.folder), "--port", "0", *options]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
         try:
             said: list[str] = []
-            yield Served(process, self._url(process, said), said)
+            yield Served(process, self._url(process, said, trust), said)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -123,13 +124,13 @@ class Desk:
             assert process.stderr is not None
             process.stderr.close()
 
-    def _url(self, process: subprocess.Popen[str], said: list[str]) -> str:
+    def _url(self, process: subprocess.Popen[str], said: list[str], trust: Path | None) -> str:
         """Return where it serves, and read on what it logs, so that it never waits for us."""
         assert process.stderr is not None
         found = next((found for line in process.stderr if (found := _SERVING.search(line))), None)
         assert found is not None, "it ended before it served"
         threading.Thread(target=_read_on, args=(process.stderr, said), daemon=True).start()
-        wait_until(lambda: _answers(found[1]))
+        wait_until(lambda: _answers(found[1], trust))
         return found[1]
 
     def client(self, served: Served, role: str | None) -> httpx.Client:
@@ -144,8 +145,11 @@ def _read_on(stream: IO[str], said: list[str]) -> None:
             said.append(line)
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, trust: Path | None) -> bool:
     try:
+        if trust is not None:
+            context = ssl.create_default_context(cafile=str(trust))
+            return httpx.get(f"{url}/ready".replace("127.0.0.1", "localhost"), verify=context).status_code == 200
         return httpx.get(f"{url}/ready").status_code == 200
     except httpx.TransportError:
         return False
