@@ -1,7 +1,9 @@
 """Small defects that are put into a module's source, one at a time.
 
 Texts for people are left alone: that an error says something else is not what is asked here. So is what no test can
-see: that a file was flushed to the disk, and with which flags it was opened.
+see: that a file was flushed to the disk, and with which flags it was opened; how a class is made; what is written for
+the type checker alone; what says only that two things are of one length; and that None stands where False did, which
+decides the same (that True stands there is a defect of its own).
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import NamedTuple
 
-__all__ = ["Mutant", "mutants_of", "with_mutant"]
+__all__ = ["NO_DEFECT", "Function", "Mutant", "code_of", "functions_of", "mutants_of", "with_mutant"]
 
 _COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq,
@@ -34,8 +38,27 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.RShift: ast.LShift,
 }
 
-Mutant = tuple[int, str]
-"""The line of a defect, and what it is."""
+NO_DEFECT = -1
+
+
+class Function(NamedTuple):
+    """A function that no other is around, by its name in the module. `begin` is its first line, decorators included."""
+
+    name: str
+    begin: int
+    body: range
+
+
+class Mutant(NamedTuple):
+    """The line of a defect, and what it is. Whoever executes it executes one of its `lines`.
+
+    `function` is the one around it; without one the defect is in what a module does when it is imported.
+    """
+
+    line: int
+    what: str
+    lines: frozenset[int]
+    function: Function | None
 
 
 class _Defects(ast.NodeTransformer):
@@ -43,10 +66,22 @@ class _Defects(ast.NodeTransformer):
 
     def __init__(self, at: int | None) -> None:
         self._at = at
+        self._names: list[str] = []
+        self._function: Function | None = None
+        self._statement = 0
         self.found: list[Mutant] = []
 
+    def visit(self, node: ast.AST) -> ast.AST | list[ast.AST]:
+        if isinstance(node, ast.stmt):
+            self._statement = node.lineno
+        visited: ast.AST | list[ast.AST] = super().visit(node)
+        return visited
+
     def _place(self, node: ast.AST, what: str, changed: Callable[[], ast.AST]) -> ast.AST:
-        self.found.append((getattr(node, "lineno", 0), what))
+        assert isinstance(node, ast.expr | ast.stmt)
+        shown = node.test if isinstance(node, ast.If) else node
+        lines = frozenset({node.lineno, *range(shown.lineno, (shown.end_lineno or 0) + 1), self._statement})
+        self.found.append(Mutant(node.lineno, what, lines, self._function))
         return ast.copy_location(changed(), node) if len(self.found) - 1 == self._at else node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
@@ -84,7 +119,14 @@ class _Defects(ast.NodeTransformer):
             return self._place(node, f"{node.value} is one more", lambda: ast.Constant(int(str(node.value)) + 1))
         return node
 
+    def visit_keyword(self, node: ast.keyword) -> ast.AST:
+        if node.arg != "strict":  # of zip: like an assert, it says what never happens
+            node.value = self._expression(node.value)
+        return node
+
     def visit_If(self, node: ast.If) -> ast.AST:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return node
         self.generic_visit(node)
         changed = copy.copy(node)
         changed.test = ast.Constant(value=False)
@@ -92,7 +134,7 @@ class _Defects(ast.NodeTransformer):
 
     def visit_Return(self, node: ast.Return) -> ast.AST:
         self.generic_visit(node)
-        if node.value is None or (isinstance(node.value, ast.Constant) and node.value.value is None):
+        if node.value is None or ast.unparse(node.value) in ("None", "False"):
             return node
         return self._place(node, "nothing is returned", lambda: ast.Return(ast.Constant(value=None)))
 
@@ -104,7 +146,7 @@ class _Defects(ast.NodeTransformer):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is not None:
-            node.value = self.visit(node.value)
+            node.value = self._expression(node.value)
         return node  # an annotation does nothing
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
@@ -118,19 +160,35 @@ class _Defects(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         # How a class is made (frozen, with slots) shows in no behaviour.
-        node.body = [each for old in node.body for each in _listed(self.visit(old))]
+        self._names.append(node.name)
+        self._within(node)
+        self._names.pop()
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        return self._function(node)
+        return self._visit_function(node)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self._function(node)
+        return self._visit_function(node)
 
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
-        node.args.defaults = [self.visit(each) for each in node.args.defaults]
-        node.body = [each for old in node.body for each in _listed(self.visit(old))]
+    def _visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        node.args.defaults = [self._expression(each) for each in node.args.defaults]
+        node.args.kw_defaults = [None if each is None else self._expression(each) for each in node.args.kw_defaults]
+        around = self._function
+        if around is None:
+            self._function = _function_of(node, ".".join([*self._names, node.name]))
+        self._within(node)
+        self._function = around
         return node
+
+    def _within(self, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        body = [each for old in node.body for each in _listed(self.visit(old))]
+        node.body = [each for each in body if isinstance(each, ast.stmt)]
+
+    def _expression(self, node: ast.expr) -> ast.expr:
+        visited = self.visit(node)
+        assert isinstance(visited, ast.expr)
+        return visited
 
 
 def _listed(node: ast.AST | list[ast.AST]) -> Iterator[ast.AST]:
@@ -139,6 +197,11 @@ def _listed(node: ast.AST | list[ast.AST]) -> Iterator[ast.AST]:
 
 def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _function_of(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> Function:
+    begin = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+    return Function(name, begin, range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
 
 
 def mutants_of(source: str) -> list[Mutant]:
@@ -153,3 +216,17 @@ def with_mutant(source: str, at: int) -> ast.Module:
     tree = _Defects(at).visit(ast.parse(source))
     assert isinstance(tree, ast.Module)
     return ast.fix_missing_locations(tree)
+
+
+def code_of(source: str, at: int, path: str) -> CodeType:
+    """Return the source with one defect, compiled."""
+    code: CodeType = compile(with_mutant(source, at), path, "exec", dont_inherit=True)
+    return code
+
+
+def functions_of(code: CodeType) -> Iterator[CodeType]:
+    """Yield the functions that a compiled module or class defines, at any depth."""
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield each
+            yield from functions_of(each)

@@ -1,52 +1,51 @@
-"""A pytest plugin that loads one module with a defect: `HIKESHI_MUTANT=hikeshi.guardrails.limit:12`."""
+"""A pytest plugin for one module with a defect: `HIKESHI_MUTANT=hikeshi.guardrails.limit:12`.
+
+The module is loaded with it, here and in every process that a test starts: see sitecustomize.py beside this file.
+`HIKESHI_MUTANT_TESTS` is a file with the names of the tests to run, in this order; the process ends if one of them
+takes more than `HIKESHI_MUTANT_LONGEST_S` seconds.
+"""
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import os
-import sys
-from collections.abc import Sequence
+import signal
 from pathlib import Path
-from types import CodeType, ModuleType
+from typing import TYPE_CHECKING
 
-sys.path.append(str(Path(__file__).parent))
+from defective import install
 
-from mutants import with_mutant
+if TYPE_CHECKING:
+    import pytest
 
+__all__ = ["LONGEST", "TESTS", "without_shrinking"]
 
-class _Loader(importlib.machinery.SourceFileLoader):
-    """Compiles the source with its defect, and never from a cache."""
-
-    def __init__(self, name: str, path: str, at: int) -> None:
-        super().__init__(name, path)
-        self._at_place = at
-
-    def get_code(self, fullname: str) -> CodeType | None:
-        source = Path(self.path).read_text(encoding="utf-8")
-        code: CodeType = compile(with_mutant(source, self._at_place), self.path, "exec", dont_inherit=True)
-        return code
+TESTS = "HIKESHI_MUTANT_TESTS"
+LONGEST = "HIKESHI_MUTANT_LONGEST_S"
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, module: str, at: int) -> None:
-        self._module = module
-        self._at = at
+def without_shrinking() -> None:
+    """Have Hypothesis try the same cases each time, and stop at the first that fails.
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._module:
-            return None
-        found = importlib.machinery.PathFinder.find_spec(fullname, path)
-        if found is None or found.origin is None:
-            return None
-        return importlib.util.spec_from_file_location(
-            fullname, found.origin, loader=_Loader(fullname, found.origin, self._at)
-        )
+    What fails with a defect is not kept either: the next defect would be tried with examples made for this one.
+    """
+    from hypothesis import Phase, settings
+
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutation", database=None, deadline=None, derandomize=True, phases=phases)
+    settings.load_profile("mutation")
 
 
-if "HIKESHI_MUTANT" in os.environ:
-    module, _, place = os.environ["HIKESHI_MUTANT"].partition(":")
-    sys.meta_path.insert(0, _Finder(module, int(place)))
+def pytest_configure() -> None:
+    install()
+    without_shrinking()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if TESTS in os.environ:
+        names = Path(os.environ[TESTS]).read_text(encoding="utf-8").splitlines()
+        place = {name: at for at, name in enumerate(names)}
+        items[:] = sorted((item for item in items if item.nodeid in place), key=lambda item: place[item.nodeid])
+
+
+def pytest_runtest_setup() -> None:
+    signal.setitimer(signal.ITIMER_REAL, float(os.environ.get(LONGEST, "0")))

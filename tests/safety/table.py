@@ -71,10 +71,7 @@ PARTS: dict[str, dict[int, str]] = {
     },
 }
 # Said in the table, and to be taken out when it is done.
-NOT_DONE: dict[int, str] = {
-    29: "not done by this version: there are no webhooks",
-    31: "not done by this version: there is no server that tells roles apart",
-}
+NOT_DONE: dict[int, str] = {}
 
 
 @dataclass

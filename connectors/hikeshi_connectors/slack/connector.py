@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field
@@ -23,6 +24,7 @@ from hikeshi.connector import (
 )
 from hikeshi_connectors.slack.error_codes import error_of_code
 from hikeshi_connectors.slack.message_text import message_text
+from hikeshi_connectors.slack.question_blocks import conclusion_blocks, question_blocks
 
 __all__ = ["Slack"]
 
@@ -91,6 +93,41 @@ class Slack(Connector, Messaging, product="slack"):
             raise Invalid(f"{self.name}: the Slack account of {email} is deactivated")
         return await self._send(user["id"], message_text(text))
 
+    async def ask(
+        self,
+        channel: str,
+        question: str,
+        run: str,
+        path: str,
+        digest: str,
+        due_at: datetime,
+        facts: list[str] | None = None,
+        targets: list[str] | None = None,
+        more_targets: int = 0,
+        link: str = "",
+    ) -> Message:
+        """Post a message with the buttons Approve and Reject, which carry run, path and digest back.
+
+        Without buttons, and with the link alone, if they are too long for Slack. Source: chat.postMessage,
+        https://docs.slack.dev/reference/block-kit/block-elements/button-element.
+        """
+        blocks = question_blocks(
+            question,
+            facts or [],
+            targets or [],
+            more_targets,
+            due_at,
+            link,
+            {"run": run, "path": path, "digest": digest},
+        )
+        return await self._send(_address(channel), message_text(question, "Approval needed: "), blocks=blocks)
+
+    async def conclude(self, message: str, question: str, outcome: str, link: str = "") -> Message:
+        """Replace what a message asked by how it ended, without buttons. Source: chat.update."""
+        place, ts = _thread_of(message, "")
+        blocks = conclusion_blocks(question, outcome, link)
+        return await self._send(place, message_text(f"{outcome} {question}"), "/chat.update", ts=ts, blocks=blocks)
+
     def check(self, response: Response) -> None:
         """Judge an answer. Only `ok: true` is success; Slack says in `error` what else it is."""
         hint_s = retry_after_s(response.headers)
@@ -107,18 +144,17 @@ class Slack(Connector, Messaging, product="slack"):
     async def _authorization(self) -> Mapping[str, str]:
         return {"authorization": f"Bearer {self.reveal(self.settings.bot_token)}"}
 
-    async def _send(self, address: str, text: str, **more: str) -> Message:
+    async def _send(self, address: str, text: str, method: str = "/chat.postMessage", **more: Any) -> Message:
         body: dict[str, Any] = {
             "channel": address,
             "text": text,
             "parse": "none",
             "link_names": False,
             # Slack would fetch the links of a message, those of an attacker too.
-            "unfurl_links": False,
-            "unfurl_media": False,
+            **({"unfurl_links": False, "unfurl_media": False} if method == "/chat.postMessage" else {}),
             **more,
         }
-        answer = await self.http.post("/chat.postMessage", json=body, last=True)
+        answer = await self.http.post(method, json=body, last=True)
         sent = answer.json()
         channel, ts = sent.get("channel"), sent.get("ts")
         if not (isinstance(channel, str) and isinstance(ts, str)):

@@ -2,7 +2,8 @@
 
 The rule: every code that Slack documents for the methods we call stands in exactly one of these rows; a code that
 stands in none is no proof that nothing happened.
-Source: https://docs.slack.dev/reference/methods/chat.postMessage and .../users.lookupByEmail, section "Errors".
+Source: https://docs.slack.dev/reference/methods/chat.postMessage, .../chat.update and .../users.lookupByEmail, section
+"Errors".
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ __all__ = ["CODES", "error_of_code"]
 _ROWS: dict[type[ConnectorError], str] = {
     NotFound: """
         channel_not_found users_not_found user_not_found thread_not_found team_not_found duplicate_channel_not_found
-        duplicate_message_not_found draft_not_found
+        duplicate_message_not_found draft_not_found message_not_found
     """,
     Unauthorized: """
         invalid_auth not_authed account_inactive token_revoked token_expired not_allowed_token_type
@@ -38,21 +39,26 @@ _ROWS: dict[type[ConnectorError], str] = {
         not_in_channel missing_scope no_permission access_denied accesslimited app_access_restricted ekm_access_denied
         enterprise_is_restricted restricted_action restricted_action_non_threadable_channel
         restricted_action_read_only_channel restricted_action_thread_locked restricted_action_thread_only_channel
-        send_on_behalf_not_allowed is_bot messages_tab_disabled user_not_visible
+        cant_update_message send_on_behalf_not_allowed is_bot messages_tab_disabled user_not_visible
         slack_connect_canvas_sharing_blocked slack_connect_file_link_sharing_blocked
         slack_connect_lists_sharing_blocked
     """,
-    Conflict: "is_archived cannot_reply_to_message draft_already_deleted draft_already_sent draft_has_conflict",
+    Conflict: """
+        is_archived cannot_reply_to_message draft_already_deleted draft_already_sent draft_has_conflict
+        edit_window_closed is_inactive
+    """,
     RateLimited: "rate_limited ratelimited message_limit_exceeded",
     Timeout: "request_timeout",
-    Unavailable: "internal_error fatal_error service_unavailable org_login_required team_added_to_org",
+    Unavailable: """
+        internal_error fatal_error service_unavailable org_login_required team_added_to_org external_channel_migrating
+    """,
     Invalid: """
         msg_too_long no_text invalid_arguments invalid_arg_name invalid_array_arg invalid_blocks invalid_blocks_format
         invalid_charset invalid_form_data invalid_metadata_format invalid_metadata_schema invalid_post_type
         missing_post_type json_not_object invalid_json markdown_text_conflict msg_blocks_too_long
         attachment_payload_limit_exceeded too_many_attachments too_many_contact_cards metadata_too_large
         metadata_must_be_sent_from_app missing_file_data as_user_not_supported deprecated_endpoint method_deprecated
-        unknown_method
+        unknown_method block_mismatch invalid_attachments
     """,
 }
 
@@ -68,6 +74,7 @@ _ADVICE = {
     "team_not_found": "with an organisation-wide token, channels are given by ID",
     "ekm_access_denied": "the workspace's administrators have suspended messages there",
     "message_limit_exceeded": "the workspace has used up the messages of its plan",
+    "edit_window_closed": "the workspace's settings do not let messages be edited so late",
     "is_archived": "unarchive the channel or choose another",
     "token_expired": "this connector uses a bot token without rotation",
 }

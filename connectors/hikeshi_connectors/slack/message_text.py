@@ -19,15 +19,15 @@ def escaped(text: str) -> str:
     return text.translate(_ENTITIES)
 
 
-def message_text(text: str, prefix: str = "") -> str:
+def message_text(text: str, prefix: str = "", most: int = TEXT_MOST_CHARACTERS) -> str:
     """Return the prefix, which is ours and not escaped, and the escaped text, within Slack's limit.
 
     What does not fit is replaced by a note that says how many characters of the original are missing.
     """
     whole = prefix + escaped(text)
-    if len(whole) <= TEXT_MOST_CHARACTERS:
+    if len(whole) <= most:
         return whole
-    room = TEXT_MOST_CHARACTERS - len(prefix) - len(_note(len(text)))
+    room = most - len(prefix) - len(_note(len(text)))
     kept = _longest_that_fits(text, room)
     return prefix + escaped(text[:kept]) + _note(len(text) - kept)
 

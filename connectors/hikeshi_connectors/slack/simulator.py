@@ -1,7 +1,7 @@
-"""Slack's Web API over an estate: chat.postMessage and users.lookupByEmail.
+"""Slack's Web API over an estate: chat.postMessage, chat.update and users.lookupByEmail.
 
 As at Slack, everything but a reached rate limit is answered with status 200, and `ok` says whether it worked.
-Source: https://docs.slack.dev/apis/web-api (authentication, errors) and the reference of the two methods.
+Source: https://docs.slack.dev/apis/web-api (authentication, errors) and the reference of the methods.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hikeshi.testing.simulator import Simulator, bearer_token
 __all__ = ["SlackSimulator", "direct_channel_id", "slack_user_id"]
 
 TEXT_MOST_CHARACTERS = 40_000
+_BLOCKS_MOST, _ELEMENTS_MOST, _SECTION_MOST, _VALUE_MOST, _ACTION_ID_MOST = 50, 25, 3000, 2000, 255
 _TS = re.compile(r"[0-9]+\.[0-9]{6}")
 
 
@@ -40,6 +41,7 @@ class SlackSimulator(Simulator):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/chat.postMessage", self._post_message, methods=["POST"]),
+            Route("/chat.update", self._update, methods=["POST"]),
             Route("/users.lookupByEmail", self._lookup_by_email, methods=["GET", "POST"]),
         ]
 
@@ -83,13 +85,36 @@ class SlackSimulator(Simulator):
         thread = arguments.get("thread_ts")
         if thread is not None and not self._thread_exists(found.id, thread):
             return _no("thread_not_found")
-        return self._posted(found, text, thread)
+        blocks = arguments.get("blocks", [])
+        if not _are_blocks(blocks):
+            return _no("invalid_blocks")
+        return self._posted(found, text, thread, blocks)
 
-    def _posted(self, channel: Channel, text: str, thread: str | None) -> Response:
+    async def _update(self, request: Request) -> Response:
+        arguments = await _arguments(request)
+        if isinstance(arguments, str):
+            return _no(arguments)
+        channel, ts = arguments.get("channel"), arguments.get("ts")
+        known = [each for each in self.estate.messages if each.channel == channel and each.ts == ts]
+        if not known:
+            in_place = channel in self.estate.channels or any(each.channel == channel for each in self.estate.messages)
+            return _no("message_not_found" if in_place else "channel_not_found")
+        text, blocks = arguments.get("text"), arguments.get("blocks", [])
+        if not isinstance(text, str) or not text.strip():
+            return _no("no_text")
+        if not _are_blocks(blocks):
+            return _no("invalid_blocks")
+        message = known[0]
+        message.text, message.blocks, message.edited_at = text[:TEXT_MOST_CHARACTERS], blocks, self.estate.now()
+        return _yes(channel=message.channel, ts=message.ts, text=message.text)
+
+    def _posted(self, channel: Channel, text: str, thread: str | None, blocks: list[Any]) -> Response:
         now = self.estate.now()
         ts = f"{int(now.timestamp())}.{len(self.estate.messages) + 1:06d}"
         kept = text[:TEXT_MOST_CHARACTERS]
-        self.estate.messages.append(Message(at=now, channel=channel.id, ts=ts, text=kept, thread_ts=thread))
+        self.estate.messages.append(
+            Message(at=now, channel=channel.id, ts=ts, text=kept, thread_ts=thread, blocks=blocks)
+        )
         warning = {} if kept == text else {"response_metadata": {"warnings": ["message_truncated"]}}
         return _yes(channel=channel.id, ts=ts, message={"type": "message", "text": kept, "ts": ts}, **warning)
 
@@ -126,6 +151,25 @@ def slack_user_id(user: User) -> str:
 def direct_channel_id(user: User) -> str:
     """Return the ID of the conversation between the app and a person."""
     return "D0" + hashlib.sha256(user.id.encode()).hexdigest()[:9].upper()
+
+
+def _are_blocks(blocks: object) -> bool:
+    """Say whether Slack takes these blocks: their number, and the lengths of what they hold."""
+    if not isinstance(blocks, list) or len(blocks) > _BLOCKS_MOST:
+        return False
+    return all(isinstance(each, dict) and _is_block(each) for each in blocks)
+
+
+def _is_block(block: dict[str, Any]) -> bool:
+    if block.get("type") == "section":
+        text = block.get("text")
+        return isinstance(text, dict) and 0 < len(str(text.get("text", ""))) <= _SECTION_MOST
+    if block.get("type") != "actions" or not 0 < len(block.get("elements", [])) <= _ELEMENTS_MOST:
+        return False
+    return all(
+        len(each.get("value", "")) <= _VALUE_MOST and len(each["action_id"]) <= _ACTION_ID_MOST
+        for each in block["elements"]
+    )
 
 
 async def _arguments(request: Request) -> Mapping[str, Any] | str:

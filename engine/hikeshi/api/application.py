@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from hikeshi import __version__
-from hikeshi.api import hold_routes, playbook_routes, run_routes, system_routes
+from hikeshi.api import hold_routes, playbook_routes, run_routes, system_routes, trigger_routes
 from hikeshi.api.doors import Looker, OneService, roles_with
 from hikeshi.api.failures import PLAIN_RESPONSES, RESPONSES, answer_failures
 from hikeshi.api.metrics import CONTENT_TYPE, metrics_text
@@ -43,7 +43,7 @@ def make_api(service: Service, *, is_ready: Callable[[], bool] = lambda: True, l
     api.state.service = service
     answer_failures(api)
     routes = APIRouter(prefix=PREFIX, responses=RESPONSES)
-    for each in (playbook_routes, run_routes, hold_routes, system_routes):
+    for each in (playbook_routes, run_routes, hold_routes, trigger_routes, system_routes):
         routes.include_router(_with_roles(each.routes))
     api.include_router(routes)
     api.include_router(_with_roles(_health(is_ready)))

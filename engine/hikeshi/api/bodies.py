@@ -11,6 +11,7 @@ __all__ = [
     "Apply",
     "Because",
     "Decision",
+    "Event",
     "Extension",
     "HoldDocument",
     "Me",
@@ -115,6 +116,12 @@ class StopRequest(_Body):
         str, Field(max_length=200, pattern=r"^(everything|(connector|action|playbook):[A-Za-z0-9_.*?-]+)$")
     ] = "everything"
     reason: Text = ""
+
+
+class Event(_Body):
+    """An event as a source would send it."""
+
+    event: Any
 
 
 class Page(BaseModel, Generic[T]):

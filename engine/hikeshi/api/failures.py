@@ -16,8 +16,9 @@ from starlette.routing import Match
 from hikeshi.access.tokens import NotKnown
 from hikeshi.app.failure import Failure, failure_of
 from hikeshi.playbook.library import UnknownPlaybook
-from hikeshi.service.errors import Denied
+from hikeshi.service.errors import Denied, NoTriggers
 from hikeshi.service.replies import KeyReused, ReplyPending
+from hikeshi.triggers.errors import OfferRefused, UnknownOffer, UnknownTrigger
 
 __all__ = [
     "PLAIN_RESPONSES",
@@ -38,6 +39,7 @@ _STATUS: Mapping[str, int] = {
     "unknown_hold": 404,
     "unknown_token": 404,
     "unknown_trigger": 404,
+    "unknown_offer": 404,
     "not_found": 404,
     "nothing_to_release": 404,
     "refused": 409,
@@ -119,6 +121,9 @@ def answer_failures(api: FastAPI) -> None:
         api.add_exception_handler(kind, _expected_failure)
 
 
+_OF_SERVICE = (Denied, NotKnown, KeyReused, ReplyPending, NoTriggers, UnknownTrigger, UnknownOffer, OfferRefused)
+
+
 def _expected() -> list[type[Exception]]:
     from hikeshi.app import errors
     from hikeshi.app.undo_plan import HoldRefused, UnknownHold
@@ -135,7 +140,7 @@ def _expected() -> list[type[Exception]]:
     of_app = [getattr(errors, name) for name in errors.__all__]
     of_rest = [HoldRefused, UnknownHold, ConnectorError, ConnectorNotUsable, UnknownEvent, JournalError, WrongInputs]
     more = [NotLoadable, UnknownPlaybook, ProjectError, RunHalted, SecretUnavailable]
-    return [*of_app, *of_rest, *more, Denied, NotKnown, KeyReused, ReplyPending]
+    return [*of_app, *of_rest, *more, *_OF_SERVICE]
 
 
 def expected_response(exc: Exception) -> tuple[int, Any] | None:
@@ -165,6 +170,12 @@ def _failure(exc: Exception) -> Failure | None:
             return Failure("under_way", str(exc))
         case UnknownPlaybook():
             return Failure("unknown_playbook", exc.message)
+        case UnknownTrigger() | NoTriggers():
+            return Failure("unknown_trigger", str(exc))
+        case UnknownOffer():
+            return Failure("unknown_offer", str(exc))
+        case OfferRefused():
+            return Failure("refused", str(exc))
     return failure_of(exc)
 
 

@@ -187,9 +187,10 @@ class Audit:
                 key = load_key(self._folder / KEY_FILE).verifier
             except (FileNotFoundError, KeyNotUsable):
                 key = None  # the verdict says that nothing is signed by a key that is believed
-        return verify_journal(path, key, anchors or self._own_anchor_files())
+        return verify_journal(path, key, anchors or self.own_anchor_files())
 
-    def _own_anchor_files(self) -> list[Path]:
+    def own_anchor_files(self) -> list[Path]:
+        """Return the files of its anchors that hold something and can be read from here."""
         configured = self._project.config.audit.anchors
         paths = [each.values["path"] for each in configured if each.type == "file"]
         return [path for path in paths if path.is_file() and path.stat().st_size]

@@ -24,6 +24,8 @@ class Desk(Plans):
             raise UnknownRun(f"there is no run {run[:60]!r}; nothing ran in this project yet")
         if self.journal.query("SELECT 1 FROM runs WHERE run = ?", (run,)):
             return
+        for row in self.journal.query("SELECT pack, at FROM pruned_runs WHERE run = ?", (run,)):
+            raise UnknownRun(f"run {run} was pruned at {row['at']}; what it did is in the pack {row['pack']}")
         from hikeshi.playbook.plain_data import hint
 
         rows = self.journal.query("SELECT run FROM runs ORDER BY started_at DESC, run DESC LIMIT ?", (_MOST_NAMES,))

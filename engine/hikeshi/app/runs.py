@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,7 @@ from hikeshi.core.program import pin_routes
 from hikeshi.journal import LeaseLost, LeaseOver, SequenceConflict
 from hikeshi.playbook.inputs import accept_inputs, inputs_from_text
 from hikeshi.project import ProjectError
+from hikeshi.runtime.alerts import AlertCounts
 from hikeshi.runtime.driver import Driver, Watcher
 from hikeshi.runtime.errors import RunHalted
 from hikeshi.runtime.gate import Gate
@@ -321,7 +323,8 @@ class Runs(Guarding):
     ) -> Gate:
         gate = Gate(run, mode, self.catalogue, self.instances, self.redactor, self.clock, carry=carry)
         gate.planned = None if plan is None else Planned(self.fold, plan)
-        gate.rules = self._rules(playbook)
+        rules = self._rules(playbook)
+        gate.rules = rules if mode == "plan" else replace(rules, alerts=AlertCounts(self.journal, self.clock).of)
         if mode == "live":
             gate.check = self._check_lease
             gate.ledger = self.errands.ledger

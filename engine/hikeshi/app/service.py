@@ -265,6 +265,27 @@ class Hikeshi(Undo):
                 return None
             raise
 
+    async def begin_own(self, run: str, playbook: str, text: str, inputs: Mapping[str, Any], *, reason: str) -> bool:
+        """Begin a run of a playbook that a part of the engine brings with it; whoever works goes on with it.
+
+        Its ID follows from what it is about, so that over restarts, and of several processes, one alone begins it:
+        False says that it was begun already. Raises ProjectError or PlaybookProblems if its connector cannot be used
+        here, RunHalted.
+        """
+        if self.journal.query("SELECT 1 FROM runs WHERE run = ?", (run,)):
+            return False
+        loaded, problems = load_playbook(text, playbook)
+        assert loaded is not None, problems
+        program = Program(loaded.id, {loaded.id: loaded})
+        started = self._started(program, dict(inputs), "hikeshi", "live", reason=reason)
+        try:
+            await self._begin(run, program, started, (), detach=True)
+        except RunHalted as exc:
+            if isinstance(exc.__cause__, SequenceConflict):
+                return False
+            raise
+        return True
+
     def holds(self) -> list[Hold]:
         """Return what is contained now, or may be, oldest first."""
         return self._ledger.kept()

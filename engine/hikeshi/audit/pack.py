@@ -22,7 +22,7 @@ import json
 import os
 import sqlite3
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -37,9 +37,12 @@ from hikeshi.journal.statements import statements
 from hikeshi.journal.verification import evidence
 from hikeshi.quick_dataclass import dataclass
 
-__all__ = ["FORMAT", "Written", "refuse_existing", "write_pack"]
+__all__ = ["FORMAT", "FORMAT_OF_SEVERAL", "Written", "refuse_existing", "write_pack"]
 
 FORMAT: Final = "hikeshi audit pack 1"
+FORMAT_OF_SEVERAL: Final = "hikeshi audit pack 2"
+"""Of packs that show several runs and not all, which the first format has no way to say: `runs` lists them."""
+
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # the first moment that the format knows
 _MODE: Final = 0o600
 
@@ -53,8 +56,10 @@ class Written:
     signed_to: int
 
 
-def write_pack(journal: Path, pack: Path, key: VerifierKey, *, run: str | None = None) -> Written:
-    """Write a new pack of one run or of all, as the journal is now; what was altered in it goes out as it stands.
+def write_pack(
+    journal: Path, pack: Path, key: VerifierKey, *, run: str | None = None, runs: Collection[str] | None = None
+) -> Written:
+    """Write a new pack of one run, of some `runs` or of all, as the journal is now; what was altered goes out as it is.
 
     Raises PackError if there is no such run, or the file exists or cannot be written, and JournalError.
     """
@@ -63,7 +68,7 @@ def write_pack(journal: Path, pack: Path, key: VerifierKey, *, run: str | None =
     try:
         with evidence(journal) as connection, open(temporary, "xb", opener=_private) as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                written = _Writer(archive, connection, key, run).write()
+                written = _Writer(archive, connection, key, run, runs).write()
             file.flush()
             os.fsync(file.fileno())
         os.link(temporary, pack)
@@ -89,12 +94,20 @@ def _exists(pack: Path) -> PackError:
 
 class _Writer:
     def __init__(
-        self, archive: zipfile.ZipFile, connection: sqlite3.Connection, key: VerifierKey, run: str | None
+        self,
+        archive: zipfile.ZipFile,
+        connection: sqlite3.Connection,
+        key: VerifierKey,
+        run: str | None,
+        runs: Collection[str] | None,
     ) -> None:
         self._archive = archive
         self._connection = connection
         self._key = key
         self._run = run
+        self._runs = None if runs is None else sorted(runs)
+        chosen = runs if run is None else [run]
+        self._chosen = None if chosen is None else frozenset(each.encode() for each in chosen)
         self._tree = Tree()
         self._records = 0
         self._last: dict[bytes, tuple[int, int]] = {}  # the seq and the position of the last record of each run
@@ -115,8 +128,9 @@ class _Writer:
         for digest in blobs:
             self._blob(digest)
         manifest = {
-            "format": FORMAT,
+            "format": FORMAT if self._runs is None else FORMAT_OF_SEVERAL,
             "run": self._run,
+            **({} if self._runs is None else {"runs": self._runs}),
             "size": len(self._tree),
             "records": self._records,
             "key": str(self._key),
@@ -145,7 +159,7 @@ class _Writer:
                 yield _record_line(encoded)
 
     def _shows(self, run: Any) -> bool:
-        return self._run is None or run == self._run.encode()
+        return self._chosen is None or run in self._chosen
 
     def _has(self, table: bytes) -> bool:
         return table in {name for _, name in self._connection.execute(statements()["schema_objects"])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import lzma
 import os
 import struct
 import zipfile
@@ -16,7 +17,7 @@ from typing import Any, Final
 from hikeshi.audit.errors import PackError
 from hikeshi.audit.leaf import leaf_of
 from hikeshi.audit.merkle import inclusion_holds, prefix_holds
-from hikeshi.audit.pack import FORMAT
+from hikeshi.audit.pack import FORMAT, FORMAT_OF_SEVERAL
 from hikeshi.journal.examination import HIDDEN, BadRecord, Examination, Row
 
 __all__ = ["PackReader"]
@@ -26,6 +27,8 @@ _LONGEST_LINE_BYTES: Final = 64 * 1024 * 1024
 _LARGEST_MANIFEST_BYTES: Final = 64 * 1024 * 1024
 _DECODER: Final = json.JSONDecoder()
 _LENGTHS_AT: Final = 26  # in the header before each file: how long its name and its extra fields are
+# What the ways of packing raise where the bytes are damaged; OSError is bzip2's.
+_NOT_UNPACKED: Final = (zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError, RuntimeError)
 _NOT_A_PACK: Final = "Get it anew from whoever exported it: hikeshi audit export"
 
 
@@ -47,6 +50,7 @@ class PackReader:
             raise self._no_pack("it holds two files of one name")
         self._manifest = self._read_manifest()
         self.run: str | None = self._manifest["run"]
+        self._shown = self._shown_runs()
         self._last: dict[bytes, tuple[int, Any, Any]] = {}  # the last record that is shown of each run
 
     def __enter__(self) -> PackReader:
@@ -84,16 +88,17 @@ class PackReader:
         elif size < found.records:
             what = f"was added: the pack was made of {size} records, and lists {found.records}"
             found.problems.append(BadRecord("", 0, what, size + 1))
-        if self.run is not None and self.run.encode() not in found.runs:
-            found.problems.append(BadRecord(self.run, 1, "is missing: the pack shows nothing of its run", 0))
+        for run in sorted((self._shown or frozenset()) - found.runs.keys()):
+            found.problems.append(BadRecord(run.decode(), 1, "is missing: the pack shows nothing of its run", 0))
+        found.check_bare()
         found.problems += [*self._bad_blobs(), *self._bad_proofs(roots)]
         return found
 
     def _rows(self, lines: Iterator[bytes]) -> Iterator[Row]:
-        shown = None if self.run is None else self.run.encode()
+        shown = self._shown
         for number, line in enumerate(self._lines("leaves.jsonl"), 1):
             run, seq, digest = _leaf(line)
-            if shown is not None and run != shown:
+            if shown is not None and run not in shown:
                 yield number, run, seq, HIDDEN, digest
                 continue
             self._last[run] = number, seq, digest
@@ -137,15 +142,26 @@ class PackReader:
             return BadRecord(run, seq, what, place if is_there else 0)
         return None
 
+    def _shown_runs(self) -> frozenset[bytes] | None:
+        """Return the runs whose records are in the pack, or None for all of them."""
+        if self.run is not None:
+            return frozenset({self.run.encode()})
+        runs = self._manifest.get("runs")
+        if self._manifest["format"] == FORMAT:
+            return None
+        if not isinstance(runs, list) or not all(isinstance(each, str) for each in runs):
+            raise self._no_pack("its manifest lacks runs")
+        return frozenset(each.encode() for each in runs)
+
     def _read_manifest(self) -> dict[str, Any]:
         try:
             if self._archive.getinfo("manifest.json").file_size > _LARGEST_MANIFEST_BYTES:
                 raise self._no_pack("its manifest is too large")
             manifest = json.loads(self._archive.read("manifest.json"))
-        except (KeyError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as exc:
+        except (KeyError, ValueError, zipfile.BadZipFile, *_NOT_UNPACKED) as exc:
             raise self._no_pack("it has no manifest that can be read") from exc
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise self._no_pack(f"its format is not {FORMAT!r}")
+        if not isinstance(manifest, dict) or manifest.get("format") not in (FORMAT, FORMAT_OF_SEVERAL):
+            raise self._no_pack(f"its format is neither {FORMAT!r} nor {FORMAT_OF_SEVERAL!r}")
         run, blobs = manifest.get("run"), manifest.get("blobs")
         if type(manifest.get("size")) is not int or not (run is None or isinstance(run, str)):
             raise self._no_pack("its manifest lacks size or run")
@@ -179,7 +195,7 @@ class PackReader:
                 with self._archive.open(entry) as packed:
                     while chunk := packed.read(_CHUNK_BYTES):
                         yield chunk
-            except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as exc:
+            except (zipfile.BadZipFile, *_NOT_UNPACKED) as exc:
                 raise self._no_pack(f"{entry.filename} cannot be unpacked") from exc
             return
         with self._path.open("rb") as file:

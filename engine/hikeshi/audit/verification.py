@@ -36,7 +36,7 @@ class Verdict:
 
     `signed_to` of them are what a believed key has signed, `anchored_to` what an anchor has kept a checkpoint of.
     `problems` are the first of each run, at most 100, by their places. `scope` is the run that a pack shows, or None
-    for all of them. `remarks` say what was passed over.
+    for all of them. `remarks` say what was passed over. `pruned` of the records have no bytes any more.
     """
 
     status: Status
@@ -48,6 +48,7 @@ class Verdict:
     problems: tuple[BadRecord, ...]
     remarks: tuple[str, ...]
     scope: str | None = None
+    pruned: int = 0
 
 
 def verify_journal(
@@ -136,7 +137,7 @@ class _Court:
 
     def verdict(self, found: Examination, *, scope: str | None = None, may_be_older: bool = False) -> Verdict:
         witness = self.witness
-        seen = [*found.first_problems(), *self._altered]
+        seen = [*found.first_problems(), *self._unsigned_prunings(found), *self._altered]
         problems = witness.problems(seen, may_be_older=may_be_older, only_run=scope)
         strange = [*self._strangers, *(claim.size for claim in witness.rejected)]
         is_strange = any(size > witness.signed_to for size in strange)
@@ -152,7 +153,17 @@ class _Court:
             tuple(problems[:_MOST_PROBLEMS]),
             (*self.remarks, *witness.remarks()),
             scope,
+            found.bare,
         )
+
+    def _unsigned_prunings(self, found: Examination) -> Iterator[BadRecord]:
+        """Give the runs that were taken out before it was signed that they are: anybody could have said so."""
+        if self._trust is None:
+            return
+        for each in found.prunings:
+            if each.position > self.witness.signed_to:
+                what = "its bytes are gone, and nobody whom you believe has signed the record that says it was pruned"
+                yield BadRecord(each.run, 1, what, each.first)
 
 
 def judged(problems: Sequence[BadRecord], is_strange: bool, anchored_to: int, records: int) -> Status:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from hikeshi.capabilities.action import notify
 from hikeshi.capabilities.capability import Capability
 from hikeshi.capabilities.entities import Message, Severity
@@ -27,4 +29,30 @@ class Messaging(Capability, name="messaging"):
     @notify
     async def message_person(self, email: str, text: str) -> Message:
         """Write to one person, found by e-mail address."""
+        raise NotImplementedError
+
+    @notify
+    async def ask(
+        self,
+        channel: str,
+        question: str,
+        run: str,
+        path: str,
+        digest: str,
+        due_at: datetime,
+        facts: list[str] | None = None,
+        targets: list[str] | None = None,
+        more_targets: int = 0,
+        link: str = "",
+    ) -> Message:
+        """Ask a channel for an approval that can be given right there.
+
+        `run`, `path` and `digest` say which one: an answer carries them back. `facts` are lines such as who asks;
+        `targets` say what would be changed, and `more_targets` how many are not shown. `link` shows all of it.
+        """
+        raise NotImplementedError
+
+    @notify
+    async def conclude(self, message: str, question: str, outcome: str, link: str = "") -> Message:
+        """Write into a message that asked for an approval, by its ID `message`, how that ended; it asks no more."""
         raise NotImplementedError

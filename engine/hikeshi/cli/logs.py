@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from hikeshi.runtime.log_context import WORKS_FOR
 from hikeshi.secrets import Redactor
 
 if TYPE_CHECKING:
@@ -45,6 +46,15 @@ def log_event(event: Event, state: RunState) -> None:
     write("run_event", run=state.run, seq=state.seq, kind=kind, path=event.path)
 
 
+def _add_place(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say of which run and step a line is, where whoever wrote it did not: a library beneath an action."""
+    works_for = WORKS_FOR.get()
+    if works_for is not None and event.get("run") in (None, works_for[0]):
+        event["run"] = works_for[0]
+        event.setdefault("path", works_for[1])
+    return event
+
+
 def write_logs(level: str, redactor: Redactor) -> None:
     """Write the logs of this process from this level on, ours and those of the libraries, with every secret masked."""
 
@@ -54,6 +64,7 @@ def write_logs(level: str, redactor: Redactor) -> None:
 
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _add_place,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -87,6 +87,12 @@ class Connector:
             if isinstance(value, Secret):
                 self.reveal(value)
 
+    @property
+    def key(self) -> str:
+        """The idempotency key of the change or notification under way, the same when it is sent again; "" outside."""
+        door = current_door()
+        return "" if door is None else door.key
+
     async def commit(self, preview: PreviewedRequest, do: Callable[[], Awaitable[T]]) -> T:
         """Make a change over a protocol that is not HTTP, under the same rule: previewed in a plan, sent when live.
 

@@ -25,7 +25,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 COOKIE = "hikeshi_session"
-_OPEN = ("/api/", "/hooks/", "/login", "/static/")
+_OPEN = ("/api/", "/hooks/", "/chat/", "/login", "/static/")
 _OPEN_EXACTLY = ("/health", "/ready", "/metrics", "/favicon.ico")
 
 
@@ -50,8 +50,9 @@ def is_from_here(scope: Scope) -> bool:
     """Say whether a request comes from a page of this server, as every browser of today says by itself."""
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     site = headers.get(b"sec-fetch-site")
-    if site is not None and site not in ("same-origin", "none"):
-        return False
+    if site is not None:
+        # A page that gives no referrer sends its forms with `Origin: null`, so that one says nothing here.
+        return site in ("same-origin", "none")
     origin = headers.get(b"origin")
     return origin is None or urlsplit(origin).netloc == headers.get(b"host", "")
 

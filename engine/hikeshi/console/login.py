@@ -6,6 +6,7 @@ import time
 from collections import deque
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -14,10 +15,10 @@ from starlette.routing import BaseRoute, Route
 from hikeshi.access.identity import Identity
 from hikeshi.access.tokens import NotKnown
 from hikeshi.console.doors import COOKIE, here, identity_of, is_from_here
-from hikeshi.console.words import language_of, words
+from hikeshi.console.words import Words, language_of, words
 from hikeshi.service.service import Service
 
-__all__ = ["SESSION_S", "login_routes", "session_response"]
+__all__ = ["SESSION_S", "login_page", "login_routes", "session_response"]
 
 SESSION_S = 12 * 3600.0
 _TRIES = 10
@@ -51,16 +52,16 @@ def login_routes(service: Service) -> list[BaseRoute]:
     tries = _Tries()
 
     async def show(request: Request) -> Response:
-        return _page(request, next_=here(request.query_params.get("next")))
+        return login_page(request, service, next_=here(request.query_params.get("next")))
 
     async def come_in(request: Request) -> Response:
         place = request.client.host if request.client is not None else "unknown"
         if not is_from_here(request.scope):
-            return _page(request, problem="from_elsewhere", status=403)
+            return login_page(request, service, problem="from_elsewhere", status=403)
         if tries.are_too_many(place):
-            return _page(request, problem="too_many", status=429)
+            return login_page(request, service, problem="too_many", status=429)
         if int(request.headers.get("content-length") or _LARGEST_BYTES + 1) > _LARGEST_BYTES:
-            return _page(request, problem="wrong_token", status=413)
+            return login_page(request, service, problem="wrong_token", status=413)
         form = await request.form(max_files=0, max_fields=4)
         there = here(str(form.get("next", "/")))
         try:
@@ -68,7 +69,7 @@ def login_routes(service: Service) -> list[BaseRoute]:
         except NotKnown:
             tries.failed(place)
             await service.requests.record_unknown(place)
-            return _page(request, problem="wrong_token", status=401, next_=there)
+            return login_page(request, service, problem="wrong_token", status=401, next_=there)
         return await session_response(request, service, who, there, parent=who.token)
 
     async def go_out(request: Request) -> Response:
@@ -108,7 +109,10 @@ async def session_response(
     return answer
 
 
-def _page(request: Request, *, problem: str = "", status: int = 200, next_: str = "/") -> Response:
+def login_page(
+    request: Request, service: Service, *, problem: str = "", status: int = 200, next_: str = "/"
+) -> Response:
+    """Return the page to sign in at; `problem` names what kept somebody from coming in."""
     say = words(language_of(request.headers.get("accept-language"), request.cookies.get("hikeshi_language")))
     said = f'<p class="problem" role="alert">{escape(say("login." + problem))}</p>' if problem else ""
     fields: dict[str, Any] = {
@@ -120,9 +124,17 @@ def _page(request: Request, *, problem: str = "", status: int = 200, next_: str 
         "how": escape(say("login.how")),
         "problem": said,
         "next": escape(next_, quote=True),
-        "more": "",
+        "more": _sign_on(service, say, next_),
     }
     return HTMLResponse(_HTML.format(**fields), status, headers={"cache-control": "no-store"})
+
+
+def _sign_on(service: Service, say: Words, next_: str) -> str:
+    oidc = service.app.config.console.oidc
+    if oidc is None:
+        return ""
+    text = escape(say("login.sign_on", name=oidc.name))
+    return f'<p><a class="sign-on" href="/login/sso/?next={quote(next_)}">{text}</a></p>'
 
 
 _HTML = """<!doctype html>
@@ -143,6 +155,8 @@ _HTML = """<!doctype html>
    border: 1px solid light-dark(#85888e, #6d727b); background: light-dark(#fff, #1d2026); color: inherit; }}
  button {{ margin-top: 1rem; width: 100%; font: inherit; font-weight: 600; padding: .7rem; border: 0;
    border-radius: .5rem; background: #b3261e; color: #fff; cursor: pointer; }}
+ .sign-on {{ display: block; text-align: center; padding: .7rem; border-radius: .5rem; color: inherit;
+   border: 1px solid light-dark(#85888e, #6d727b); text-decoration: none; font-weight: 600; }}
  :focus-visible {{ outline: 3px solid light-dark(#1a5fb4, #8ab4f8); outline-offset: 2px; }}
  .problem {{ padding: .6rem .75rem; border-left: 4px solid light-dark(#b3261e, #ff8a7a);
    background: light-dark(#fbe9e7, #3a1d1a); border-radius: .25rem; }}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["LANGUAGES", "Words", "language_of", "words"]
+from hikeshi.console.wording import WORDING
+
+__all__ = ["LANGUAGES", "Words", "has_words", "language_of", "words"]
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "ja": "日本語"}
 
@@ -29,11 +31,26 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "Too many attempts from here. Wait a minute, then try again.",
         "試行回数が多すぎます。1分ほど待ってから、もう一度お試しください。",
     ),
+    "login.sign_on": ("Sign in with {name}", "{name}でサインイン"),
+    "login.no_provider": (
+        "This project has no single sign-on. Sign in with a token.",
+        "このプロジェクトにはシングルサインオンが設定されていません。トークンでサインインしてください。",
+    ),
+    "login.sign_on_failed": (
+        "Signing in did not work: the provider could not be reached, or its answer was not valid. Try again.",
+        "サインインできませんでした。認証プロバイダーに接続できないか、応答が不正です。もう一度お試しください。",
+    ),
+    "login.no_person": (
+        "You are known there, and not here: an administrator has to add you to 'people', with 'access'.",
+        "認証されましたが、このプロジェクトには登録されていません。管理者に「people」への追加と「access」の設定を依頼してください。",
+    ),
     "login.from_elsewhere": (
         "This came from another site. Open this page by itself and sign in here.",
         "別のサイトからの送信です。このページを直接開いてサインインしてください。",
     ),
 }
+
+_ALL: Mapping[str, tuple[str, str]] = {**_WORDS, **WORDING}
 
 
 class Words:
@@ -45,8 +62,13 @@ class Words:
 
     def __call__(self, key: str, **values: Any) -> str:
         """Return the words for a key. Raises KeyError for one that is not there: a test asks for all of them."""
-        text = _WORDS[key][self._at]
+        text = _ALL[key][self._at]
         return text.format(**values) if values else text
+
+
+def has_words(key: str) -> bool:
+    """Say whether there are words for a key."""
+    return key in _ALL
 
 
 def words(language: str) -> Words:

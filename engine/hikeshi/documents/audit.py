@@ -20,6 +20,7 @@ def verdict_document(found: Verdict) -> dict[str, Any]:
         "runs": found.runs,
         "signed_to": found.signed_to,
         "anchored_to": found.anchored_to,
+        "pruned": found.pruned,
         "first_bad": None if found.first_bad is None else _bad(found.first_bad),
         "problems": [_bad(each) for each in found.problems],
         "remarks": list(found.remarks),
@@ -33,6 +34,16 @@ def _bad(each: BadRecord) -> dict[str, Any]:
 
 def sentences_of(found: Verdict) -> list[str]:
     """Return what the status proves, and what it does not."""
+    if not found.pruned:
+        return _sentences_of(found)
+    pruned = (
+        f"{found.pruned} of the records were pruned: their hashes are here and were checked, what they said is in the "
+        "packs that records of the run 'retention' name."
+    )
+    return [*_sentences_of(found), pruned]
+
+
+def _sentences_of(found: Verdict) -> list[str]:
     signed = (
         f"A key that you believe has signed the first {found.signed_to} records."
         if found.signed_to

@@ -16,6 +16,7 @@ from hikeshi.journal.failure import comes_from_outside, is_locked, journal_error
 from hikeshi.journal.file import JournalFile
 from hikeshi.journal.inbox import take_messages
 from hikeshi.journal.projection import Projections
+from hikeshi.journal.pruning import Removal, remove_bytes
 from hikeshi.journal.statements import statements
 
 # Once copied, the log is written again from its beginning. Making a write to a file of the same size durable takes the
@@ -24,8 +25,8 @@ _CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
 _COMMIT_BYTES: Final = 3 * 4096  # the least a commit writes: a page of the records, of their index and of the heads
 
 
-Work: TypeAlias = Append | Entry
-# The seq of an append's last record, or the id of an entry; or why it was not written.
+Work: TypeAlias = Append | Entry | Removal
+# The seq of an append's last record, the id of an entry, how many records lost their bytes; or why nothing was written.
 Outcome: TypeAlias = int | JournalError
 
 
@@ -124,7 +125,9 @@ class BatchWriter:
         self._log_bytes += _COMMIT_BYTES
 
     def _attempt(self, work: Work, *, alone: bool) -> Outcome:
-        return self._enter(work) if isinstance(work, Entry) else self._append(work, alone=alone)
+        if isinstance(work, Entry):
+            return self._enter(work)
+        return self._remove(work) if isinstance(work, Removal) else self._append(work, alone=alone)
 
     def _enter(self, entry: Entry) -> Outcome:
         try:
@@ -136,6 +139,11 @@ class BatchWriter:
         assert cursor.lastrowid is not None
         self._log_bytes += entry.size_bytes
         return cursor.lastrowid
+
+    def _remove(self, removal: Removal) -> Outcome:
+        # Whatever it fails with undoes the whole transaction: half of a run must not be taken out.
+        self._log_bytes += _CHECKPOINT_BYTES  # it has been written all over; the log is to be copied soon
+        return remove_bytes(self._connection, removal)
 
     def _append(self, append: Append, *, alone: bool) -> Outcome:
         if not self._is_prepared:  # only for appends: entries mean nothing to projections

@@ -34,6 +34,10 @@ class JournalBroken(JournalError):
     """What is stored is not what was appended."""
 
 
+class JournalPruned(JournalError):
+    """The record was taken out after it was archived; its place in the chain is still there."""
+
+
 class JournalMisused(JournalError, ValueError):
     """The caller asked for something that can never work: a bug of the program, not of the operator."""
 

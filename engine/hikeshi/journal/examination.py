@@ -6,16 +6,19 @@ have until that was seen, and the first bad record is named by the place that it
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
-from hikeshi.journal.chain import genesis_hash, next_hash
+from hikeshi.journal.chain import HASH_BYTES, genesis_hash, next_hash
 from hikeshi.journal.errors import JournalBroken
+from hikeshi.journal.pruning import RETENTION, PrunedRun, pruned_by
 from hikeshi.journal.record import RECORD_FIELDS, RECORD_FORMAT, Record, decode_record
 from hikeshi.journal.stored_form import decode_json, decode_time, is_name
 
 # The number of a record in its journal, and its run, seq, bytes and hash as they stand there.
 Row: TypeAlias = tuple[int, Any, Any, Any, Any]
 
+_RETENTION: Final = RETENTION.encode()
 HIDDEN: Final = object()
 """In the place of bytes: the record is not shown, and what can be checked without it is."""
 
@@ -42,13 +45,33 @@ class _Run:
     seq: int = 0
     position: int = 0
     is_good: bool = True
+    bare: "_Bare | None" = None
+
+
+@dataclass(slots=True)
+class _Bare:
+    """The records of a run that have no bytes: how many, where the first is, and the digest of their hashes so far."""
+
+    position: int
+    count: int = 0
+    hashes: Any = field(default_factory=sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """That a run was pruned, as the record at a place of the journal says; `first` is the place of its first record."""
+
+    run: str
+    position: int
+    first: int
 
 
 @dataclass(slots=True)
 class Examination:
     """What was found so far. `problems` holds the first one of each run, in the order in which they were met.
 
-    `heads` are the last seq and hash of each run, if they are known; a run without one there is a problem then.
+    `heads` are the last seq and hash of each run, if they are known; a run without one there is a problem then. `bare`
+    counts the records without bytes, and `prunings` tells of the runs of which a record says so: see `check_bare`.
     """
 
     heads: Mapping[bytes, tuple[Any, Any]] | None = None
@@ -56,6 +79,9 @@ class Examination:
     runs: dict[bytes, _Run] = field(default_factory=dict)
     problems: list[BadRecord] = field(default_factory=list)
     gap: BadRecord | None = None
+    bare: int = 0
+    prunings: list[Pruning] = field(default_factory=list)
+    said: dict[str, tuple[PrunedRun, int]] = field(default_factory=dict)
 
     def first_problems(self) -> list[BadRecord]:
         """Return the problems in the order of their places. Those without one come last."""
@@ -82,12 +108,17 @@ class Examination:
             if encoded is HIDDEN:
                 self._see_hidden(run, seq, stored_hash)
                 continue
+            if not encoded and encoded == b"":
+                self._see_bare(run, seq, stored_hash)
+                continue
             if seq == run.seq + 1 and _is_record(encoded, run.name, seq):
                 digest = next_hash(run.hash, encoded)
                 if digest == stored_hash:
                     run.seq = seq
                     run.hash = digest
                     run.position = self.records
+                    if run_key == _RETENTION:
+                        self._hear(encoded)
                     continue
             self._name_bad(run, run_key, seq, _decoded(encoded))
 
@@ -96,6 +127,39 @@ class Examination:
             self._bad(run, run.seq + 1, f"is missing: record {_number(seq)} stands in its place")
             return
         run.seq, run.hash, run.position = seq, digest, self.records
+
+    def _see_bare(self, run: _Run, seq: Any, digest: Any) -> None:
+        """Take a record without bytes as it is, until it is known whether something says that it was pruned."""
+        bare = run.bare = run.bare or _Bare(self.records)
+        if seq != run.seq + 1:
+            self._bad(run, run.seq + 1, f"is missing: record {_number(seq)} stands in its place")
+        elif bare.count != run.seq or type(digest) is not bytes or len(digest) != HASH_BYTES:
+            self._bad(run, seq, "its bytes are gone")
+        else:
+            run.seq, run.hash, run.position = seq, digest, self.records
+            bare.count += 1
+            bare.hashes.update(digest)
+            self.bare += 1
+
+    def _hear(self, encoded: bytes) -> None:
+        for each in pruned_by(decode_record(encoded)):
+            self.said.setdefault(each.run, (each, self.records))
+
+    def check_bare(self) -> None:
+        """Check that a record says of each run without bytes that it was pruned, as it is. After all were seen."""
+        for run in self.runs.values():
+            bare = run.bare
+            if bare is None or not run.is_good:
+                continue
+            said, position = self.said.get(run.name, (None, 0))
+            if said is None:
+                what = "its bytes are gone, and no record of the run 'retention' says that it was pruned"
+                self._bad(run, 1, what, bare.position)
+            elif (said.records, said.hashes) != (bare.count, bare.hashes.hexdigest()):
+                what = "is one of a run that was pruned, and whose hashes are not those that it had then"
+                self._bad(run, 1, what, bare.position)
+            else:
+                self.prunings.append(Pruning(run.name, position, bare.position))
 
     def _name_bad(self, run: _Run, run_key: Any, seq: Any, record: Record | None) -> None:
         """Say which record this row is, or which one should stand in its place."""

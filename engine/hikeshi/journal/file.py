@@ -41,7 +41,7 @@ class JournalFile:
         with _CREATING:
             if self.path.exists():
                 return
-            _create_folder(self.path.parent)
+            create_folder(self.path.parent)
             try:
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             except FileExistsError:
@@ -71,10 +71,11 @@ class JournalFile:
         )
 
 
-def _create_folder(folder: Path) -> None:
+def create_folder(folder: Path) -> None:
+    """Create a folder, and those above it that are missing, for their owner only. Raises OSError."""
     if folder.exists():
         return
-    _create_folder(folder.parent)
+    create_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     _make_durable(folder.parent)
 

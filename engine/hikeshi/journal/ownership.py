@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from hikeshi.journal.errors import JournalMisused, JournalUnavailable, LeaseLost, LeaseOver
 from hikeshi.journal.failure import journal_error
+from hikeshi.journal.file import create_folder
 from hikeshi.journal.lease import (
     Lease,
     boot_clock,
@@ -133,7 +134,7 @@ class Ownership:
 
     def _begin(self) -> None:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            create_folder(self._folder)
             self._descriptor = take(self._path)
             _held.add(self)
             lease = self._new_lease()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from hikeshi.journal.chain import genesis_hash, next_hash
-from hikeshi.journal.errors import JournalBroken, JournalError, JournalMisused
+from hikeshi.journal.errors import JournalBroken, JournalError, JournalMisused, JournalPruned
 from hikeshi.journal.failure import comes_from_outside, journal_error
 from hikeshi.journal.record import Record, decode_record
 from hikeshi.journal.statements import statements
@@ -27,7 +27,10 @@ class Reader:
         self._closed = False
 
     def read(self, run: str, after: int) -> Iterator[Record]:
-        """Give the run's records after a sequence number. Raises JournalBroken at the first that was altered."""
+        """Give the run's records after a sequence number.
+
+        Raises JournalBroken at the first that was altered, and JournalPruned for one that was taken out.
+        """
         named = statements()
         seq, previous = max(after, 0), genesis_hash(run)
         if seq:
@@ -38,6 +41,8 @@ class Reader:
         while page := self.rows(named["page_of_run"], (run, seq, _PAGE)):
             for stored_seq, encoded, stored_hash in page:
                 seq += 1
+                if stored_seq == seq and encoded == b"" and self.rows(named["is_pruned"], (run,)):
+                    raise _pruned(run, seq, self._where)
                 record = self._decoded(run, seq, encoded)
                 previous = next_hash(previous, encoded)
                 if stored_seq != seq or stored_hash != previous:
@@ -83,6 +88,14 @@ class Reader:
         return JournalBroken(
             what, f"run {run}, record {seq} in {self._where}", "Verify the journal, and do not go on with this run"
         )
+
+
+def _pruned(run: str, seq: int, where: str) -> JournalPruned:
+    return JournalPruned(
+        f"Run {run} was pruned: what it did is in the pack that was made of it",
+        f"run {run}, record {seq} in {where}",
+        "Look into the pack: hikeshi audit verify PACK --key KEY --older",
+    )
 
 
 def query_error(exc: sqlite3.Error, where: str) -> JournalError:

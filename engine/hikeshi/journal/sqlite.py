@@ -16,6 +16,7 @@ from hikeshi.journal.failure import journal_error
 from hikeshi.journal.file import JournalFile
 from hikeshi.journal.inbox import Message, message_entry, messages_of_run, runs_with_messages
 from hikeshi.journal.projection import Projection, Projections
+from hikeshi.journal.pruning import Removal
 from hikeshi.journal.reader import Parameters, Reader
 from hikeshi.journal.record import Record
 from hikeshi.journal.signals import Signal, signal_entry, signals_of_name
@@ -187,6 +188,14 @@ class SqliteJournal:
     def anchored_size(self, anchor: str) -> int:
         """Return the size of the largest checkpoint that an anchor has got, or 0."""
         return int(self._reader.rows(statements()["anchored_size"], (anchor,))[0][0])
+
+    async def remove_bytes(self, removal: Removal) -> int:
+        """Take the bytes of whole runs out, which a record of the run `retention` has to say, and return how many.
+
+        The places and the hashes of their records stay. A run that goes on meanwhile is left alone. Raises
+        JournalUnavailable.
+        """
+        return await self._write(removal)
 
     async def _write(self, work: Work) -> int:
         if self._writer is None:

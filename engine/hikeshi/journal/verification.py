@@ -39,7 +39,10 @@ _BROKEN_NOTE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found. `problems` holds the first of each run, at most 100; `note` says what the status proves."""
+    """What was found. `problems` holds the first of each run, at most 100; `note` says what the status proves.
+
+    `pruned` of the records have no bytes any more, and a record says so.
+    """
 
     status: Literal["ok_unanchored_tail", "broken"]
     records: int
@@ -47,6 +50,7 @@ class Verification:
     first_bad: BadRecord | None
     problems: tuple[BadRecord, ...]
     note: str
+    pruned: int = 0
 
 
 def verify(path: Path) -> Verification:
@@ -65,6 +69,7 @@ def verify(path: Path) -> Verification:
         first_bad=problems[0] if problems else None,
         problems=tuple(problems[:_MOST_PROBLEMS]),
         note=_BROKEN_NOTE if problems else _OK_NOTE,
+        pruned=found.bare,
     )
 
 
@@ -86,6 +91,10 @@ def evidence(path: Path) -> Iterator[sqlite3.Connection]:
                 "The journal's own tables are gone", str(file.path), "Keep a copy of the file, then restore a backup"
             ) from exc
         raise journal_error(exc, "verify the journal", str(file.path)) from exc
+    except UnicodeDecodeError as exc:  # SQLite quotes what it can't read in a damaged schema
+        raise JournalBroken(
+            "The file is damaged", str(file.path), "Keep a copy of the file, then restore a backup"
+        ) from exc
     finally:
         connection.close()
 
@@ -95,6 +104,7 @@ def examined(connection: sqlite3.Connection, watch: Watch = iter) -> Examination
     heads = {_key(run): (seq, digest) for run, seq, digest in connection.execute(statements()["all_heads"])}
     found = Examination(heads)
     found.see(watch(_rows(connection, found)))
+    found.check_bare()
     found.check_heads()
     if not found.problems:  # reading a run goes by the index, the check above by the table: see that they agree
         answers = [row[0] for row in connection.execute(statements()["check_records"])]
@@ -136,6 +146,6 @@ def _is_missing_table(connection: sqlite3.Connection) -> bool:
     try:
         names = {name for _, name in connection.execute(statements()["schema_objects"])}
         needed = {b"records", b"heads"} | (BLOB_TABLES if has_blobs(connection) else set())
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return False
     return not needed <= names

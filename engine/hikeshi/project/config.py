@@ -7,19 +7,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hikeshi.project.audit import AuditSettings
-from hikeshi.project.people import ROLE, Person
+from hikeshi.project.chat import ChatSettings, chat_settings
+from hikeshi.project.console import ConsoleSettings, console_settings
+from hikeshi.project.people import Person
 from hikeshi.project.reading import parse_yaml
+
+if TYPE_CHECKING:
+    from hikeshi.project.webhooks import WebhookSource
 
 __all__ = ["FILE_NAME", "Config", "ProjectError", "load_config"]
 
 FILE_NAME = "hikeshi.yaml"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_KEYS = ("connectors", "bindings", "playbooks", "people", "guardrails", "audit")
-_PERSON_KEYS = ("login", "name", "roles")
-_PERSON_EXAMPLE = "{login: mkobayashi, name: Mei Kobayashi, roles: [soc_lead]}"
+_KEYS = ("connectors", "bindings", "playbooks", "people", "guardrails", "audit", "webhooks", "console", "chat")
 
 
 class ProjectError(Exception):
@@ -40,6 +43,9 @@ class Config:
     playbooks: tuple[Path, ...] = ()
     people: Mapping[str, Person] = field(default_factory=dict)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    webhooks: Mapping[str, WebhookSource] = field(default_factory=dict)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
+    chat: ChatSettings = field(default_factory=ChatSettings)
 
     def person_of(self, login: str) -> Person | None:
         """Return who has a login, or None if nobody has."""
@@ -76,9 +82,12 @@ def load_config(folder: Path) -> Config:
     playbooks = _folders(document.get("playbooks"), folder, problems)
     people = _people(document.get("people"), problems)
     audit = _audit(document.get("audit"), folder, problems)
+    webhooks = _webhooks(document.get("webhooks"), problems)
+    console = console_settings(document.get("console"), problems)
+    chat = chat_settings(document.get("chat"), connectors, problems)
     if problems.found:
         raise ProjectError(problems.found)
-    return Config(folder, connectors, bindings, playbooks, people, audit)
+    return Config(folder, connectors, bindings, playbooks, people, audit, webhooks, console, chat)
 
 
 class _Problems:
@@ -153,41 +162,9 @@ def _folders(raw: Any, folder: Path, problems: _Problems) -> tuple[Path, ...]:
 def _people(raw: Any, problems: _Problems) -> dict[str, Person]:
     if raw is None:
         return {}
-    if not isinstance(raw, dict):
-        problems.add(("people",), f"'people' is a map from the ID of a person to {_PERSON_EXAMPLE}")
-        return {}
-    read = {id_: _person(id_, settings, problems) for id_, settings in raw.items()}
-    found = {id_: person for id_, person in read.items() if person is not None}
-    owners = {id_: id_ for id_ in found}  # of each name under which somebody may come
-    for id_, person in found.items():
-        owner = owners.setdefault(person.login, id_)
-        if owner != id_:
-            text = f"the login {person.login!r} of {id_!r} means {owner!r} already; nobody could tell them apart"
-            problems.add(("people", id_, "login"), text)
-    return found
+    from hikeshi.project.people_parsing import people_of
 
-
-def _person(id_: Any, settings: Any, problems: _Problems) -> Person | None:
-    where = ("people", id_)
-    if not isinstance(id_, str) or not _NAME.fullmatch(id_):
-        problems.add(where, f"{id_!r} cannot be the ID of a person; use a-z, 0-9, '_' and '-'")
-        return None
-    given = {} if settings is None else settings
-    if not isinstance(given, dict):
-        problems.add(where, f"{id_!r} needs a map, such as {_PERSON_EXAMPLE}")
-        return None
-    for key in given:
-        problems.unknown(key, _PERSON_KEYS, where)
-    texts = {key: given.get(key, id_) for key in ("login", "name")}
-    for key, value in texts.items():
-        if not isinstance(value, str) or not value.strip():
-            problems.add((*where, key), f"{key!r} of {id_!r} is text, and this is {value!r}")
-    roles = given.get("roles", [])
-    if not isinstance(roles, list) or not all(isinstance(role, str) and _NAME.fullmatch(role) for role in roles):
-        rule = f"a list of names of a-z, 0-9, '_' and '-', such as [soc_lead]; playbooks put {ROLE!r} before them"
-        problems.add((*where, "roles"), f"'roles' of {id_!r} is {rule}")
-        return None
-    return Person(id_, str(texts["login"]), str(texts["name"]), tuple(roles))
+    return people_of(raw, problems)
 
 
 def _audit(raw: Any, folder: Path, problems: _Problems) -> AuditSettings:
@@ -196,6 +173,14 @@ def _audit(raw: Any, folder: Path, problems: _Problems) -> AuditSettings:
     from hikeshi.project.audit_parsing import audit_settings
 
     return audit_settings(raw, folder, problems)
+
+
+def _webhooks(raw: Any, problems: _Problems) -> dict[str, WebhookSource]:
+    if raw is None:
+        return {}
+    from hikeshi.project.webhooks import webhook_sources
+
+    return webhook_sources(raw, problems)
 
 
 def _read(path: Path) -> tuple[Any, dict[tuple[Any, ...], tuple[int, int]]]:

@@ -12,12 +12,19 @@ ROLE = "role:"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who can be asked. `login` is the name that the operating system or a face knows them by."""
+    """Somebody who can be asked. `login` is the name that the operating system or a face knows them by.
+
+    `roles` are what playbooks ask for. `access` are roles of `hikeshi.access.roles` that somebody has who comes in by
+    chat or single sign-on; `slack` and `matrix` are the IDs that they have there.
+    """
 
     id: str
     login: str
     name: str
     roles: tuple[str, ...] = ()
+    access: tuple[str, ...] = ()
+    slack: str | None = None
+    matrix: str | None = None
 
     def is_meant_by(self, entry: str) -> bool:
         """Say whether an entry of `by` means this person: `role:<role>`, or a person's ID."""

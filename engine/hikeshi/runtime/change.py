@@ -207,6 +207,10 @@ class ChangeCall:
                 return consent_needed(
                     command, name, need.rule, question, need.by, missing, quorum=need.quorum, within_s=need.within_s
                 )
+        broken = self.rules.breaks(command, self.run, targets)
+        if broken is not None:
+            rule, question = broken
+            return consent_needed(command, name, rule, question, self.rules.asked_past(rule), targets)
         uses = self.rules.uses(command, self.run, targets)
         if not uses:
             return None

@@ -49,6 +49,7 @@ from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import RunCancelled, RunHalted
 from hikeshi.runtime.gate import Gate
 from hikeshi.runtime.limits import LimitPassed
+from hikeshi.runtime.log_context import WORKS_FOR
 from hikeshi.runtime.masking import without_secrets
 from hikeshi.secrets import Redactor
 
@@ -451,6 +452,7 @@ class Driver:
 
     async def _deliver(self, command: Command) -> None:
         """Perform a command and hand in how it ended; an error of our own ends the run's task, not just this one."""
+        WORKS_FOR.set((self.state.run, command.path))
         try:
             if isinstance(command, TakeKey):
                 delivery = await self._want_key(command)

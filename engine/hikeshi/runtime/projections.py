@@ -11,7 +11,9 @@ from hikeshi.access.projection import AccessProjection
 from hikeshi.journal import Projection, Record
 from hikeshi.runtime.holds_projection import HoldsProjection
 from hikeshi.runtime.limits import LimitsProjection
+from hikeshi.runtime.retention_projection import RetentionProjection
 from hikeshi.runtime.stops_projection import StopsProjection
+from hikeshi.runtime.triggers_projection import TriggersProjection
 
 __all__ = ["HoldsProjection", "KeyTaken", "QuestionsProjection", "RunsProjection", "standard_projections"]
 
@@ -34,6 +36,8 @@ def standard_projections() -> list[Projection]:
         StopsProjection(),
         LimitsProjection(),
         AccessProjection(),
+        TriggersProjection(),
+        RetentionProjection(),  # the last one: it takes from the tables of all others
     ]
 
 

@@ -17,6 +17,7 @@ from hikeshi.core import events as ev
 from hikeshi.core.evolve_people import target_key
 from hikeshi.guardrails import Guardrails, Names, Refusal, RequiredApproval, Stop, Stops
 from hikeshi.quick_dataclass import dataclass
+from hikeshi.runtime.alerts import Alerts
 from hikeshi.runtime.arguments import plain_data
 from hikeshi.runtime.reads import read_one
 from hikeshi.runtime.targets import Target, targets_of
@@ -42,6 +43,7 @@ class Rules:
     stops: Callable[[], Stops]
     playbook: str
     people: Sequence[str] = ()  # who may let a run go past a limit
+    alerts: Callable[[str, str, float], Alerts | None] | None = None  # what counts for a run, an action, and a time
 
     async def refusal(
         self, spec: ActionSpec, arguments: Mapping[str, Any], connector: Connector, mode: str
@@ -96,6 +98,24 @@ class Rules:
                     }
                 )
         return found
+
+    def breaks(self, command: StartAction, run: str, targets: Sequence[Target]) -> tuple[str, str] | None:
+        """Return the breaker that holds a change back which a trigger's run wants, with its question; or None."""
+        breaker = self.guardrails().breaker
+        counted = None
+        if breaker is not None and self.alerts is not None:
+            counted = self.alerts(run, command.action, breaker.within_s)
+        if breaker is None or counted is None:
+            return None
+        names = (counted.source, counted.source.partition(":")[2])
+        if not any(breaker.is_about(command.action, name) for name in names):
+            return None
+        if all(consent_key(breaker.origin, command.action, each) in command.consents for each in targets):
+            return None
+        if not breaker.trips(asking=counted.asking, alerts=counted.total):
+            return None
+        many = f"{counted.asking} of {counted.total} alerts of {counted.source} ask for {command.action}"
+        return breaker.origin, f"{many}: the source is more likely wrong than right. Go on?"
 
     def asked_past(self, rule: str) -> Sequence[str]:
         """Return who is asked past a limit."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hikeshi.access.identity import Identity
 from hikeshi.access.roles import MAY, Permission
 
-__all__ = ["Denied", "NotStarted"]
+__all__ = ["Denied", "NoTriggers"]
 
 
 class Denied(Exception):
@@ -18,5 +18,5 @@ class Denied(Exception):
         self.permission = permission
 
 
-class NotStarted(Exception):
-    """Nothing was started, for a reason that is one of the request's own."""
+class NoTriggers(LookupError):
+    """The service fires no triggers."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hikeshi.access.identity import Identity
 from hikeshi.access.roles import Permission
 from hikeshi.access.tokens import Token, Tokens
-from hikeshi.service.errors import Denied
+from hikeshi.service.errors import Denied, NoTriggers
 from hikeshi.service.request_log import RequestLog
 
 if TYPE_CHECKING:
@@ -215,6 +215,35 @@ class Service:
         """Say that a stop may be released; it is when enough people say so. Raises Denied, NothingToRelease."""
         app = await self._asked(who, Permission.RELEASE_STOP, "release_stop", stop=what)
         return await app.release_stop(what, by=who.actor, why=reason)
+
+    # --- triggers ---------------------------------------------------------------------------------------------
+
+    def watch_triggers(self, who: Identity) -> Triggers:
+        """Return the triggers, to look at. Raises Denied, and NoTriggers where nothing starts by itself."""
+        self._check(who, Permission.LOOK)
+        if self.triggers is None:
+            raise NoTriggers("this service was started with --no-triggers: nothing starts by itself here")
+        return self.triggers
+
+    async def try_trigger(self, who: Identity, playbook: str, trigger: str, event: Any) -> dict[str, Any]:
+        """Return what an event would start. Nothing is stored but the request. Raises Denied, UnknownTrigger."""
+        await self._asked(who, Permission.TRY, "try_trigger", playbook=playbook, trigger=trigger)
+        return await self.watch_triggers(who).test(playbook, trigger, event)
+
+    async def accept_offer(self, who: Identity, plan: str) -> RunState:
+        """Begin the run that does what an offered plan shows.
+
+        Raises Denied, and what `Triggers.accept_offer` raises.
+        """
+        await self._asked(who, Permission.DECIDE, "accept_offer", plan=plan)
+        state = await self.watch_triggers(who).accept_offer(plan, who.actor)
+        self._wake()
+        return state
+
+    async def decline_offer(self, who: Identity, plan: str, *, reason: str) -> None:
+        """Let an offered plan be. Raises Denied, UnknownOffer, OfferRefused."""
+        await self._asked(who, Permission.DECIDE, "decline_offer", plan=plan)
+        await self.watch_triggers(who).decline_offer(plan, who.actor, reason)
 
     # --- the audit log and the doors --------------------------------------------------------------------------
 

@@ -16,16 +16,19 @@ import uvicorn
 from hikeshi.api.application import make_api
 from hikeshi.api.guard import Guard
 from hikeshi.app.reload import Reload
+from hikeshi.chat import Chat, chat_routes
 from hikeshi.console.application import add_console
 from hikeshi.console.doors import ConsoleDoor
 from hikeshi.journal import JournalError
 from hikeshi.service.service import Service
 from hikeshi.service.shift import worker_for
+from hikeshi.serving.tracing import tracing_from_environment
 
 if TYPE_CHECKING:
     from hikeshi.app import Hikeshi
     from hikeshi.core import RunState
     from hikeshi.core.events import Event
+    from hikeshi.runtime.driver import Watcher
 
 __all__ = ["Listening", "serve_project"]
 
@@ -66,16 +69,19 @@ class Serving:
         self._listening = listening
         self._stopping = asyncio.Event()
         app.patience_s, app.trouble = _FOR_EVER_S, self._trouble
-        self._worker = worker_for(app, [_logged], ended=_log_end, trouble=self._cannot_go_on)
+        self._tracing = tracing_from_environment()
+        watchers: list[Watcher] = [_logged, *([] if self._tracing is None else [self._tracing])]
+        self._worker = worker_for(app, watchers, ended=self._ended, trouble=self._cannot_go_on)
         self._triggers = self._make_triggers() if triggers else None
         self.service = Service(app, wake=self._worker.wake, triggers=self._triggers)
+        self._chat = Chat(self.service, alert=self._trouble, wake=self._worker.wake)
         self._works = False
         self._server: _Server | None = None
 
     async def run(self) -> int:
         """Serve until it is stopped. Returns the exit code. Raises OSError if nobody can listen there."""
         listener = _listener(self._listening)
-        jobs = [self._keep_working(), self._serve(listener), self._reload()]
+        jobs = [self._keep_working(), self._serve(listener), self._reload(), self._chat.run()]
         if self._triggers is not None:
             jobs.append(self._triggers.run())
         tasks = [asyncio.create_task(each) for each in jobs]
@@ -89,6 +95,8 @@ class Serving:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         self._say("Stopped. What is not over is stored, and goes on when somebody works again.")
         return 0
 
@@ -104,6 +112,7 @@ class Serving:
     def _begin_to_stop(self) -> None:
         self.service.stopping = True
         self._worker.stop()
+        self._chat.stop()
         if self._triggers is not None:
             self._triggers.stop()
         if self._server is not None:
@@ -148,8 +157,13 @@ class Serving:
 
         return Triggers(self._app, alert=self._trouble, wake=self._worker.wake)
 
-    def _trouble(self, text: str) -> None:
-        _log.error("trouble", what=text)
+    def _ended(self, state: RunState) -> None:
+        _log_end(state)
+        if self._tracing is not None:
+            self._tracing.left(state)
+
+    def _trouble(self, text: str, **about: str) -> None:
+        _log.error("trouble", what=text, **about)
         self._say(text)
 
     def _cannot_go_on(self, name: str, exc: Exception) -> None:
@@ -157,7 +171,7 @@ class Serving:
 
         failure = failure_of(exc)
         why = failure.message if failure is not None else f"{type(exc).__name__}: a defect"
-        self._trouble(f"{name} cannot go on: {why}")
+        self._trouble(f"{name} cannot go on: {why}", run=name, path="")
 
     # --- listening --------------------------------------------------------------------------------------------
 
@@ -167,6 +181,7 @@ class Serving:
             from hikeshi.triggers import hook_routes
 
             api.router.routes.extend(hook_routes(self._triggers))
+        api.router.routes.extend(chat_routes(self.service))
         add_console(api, self.service)
         place = self._listening
         config = uvicorn.Config(
@@ -227,7 +242,7 @@ def _listener(place: Listening) -> socket.socket:
     from hikeshi.project import ProjectError
 
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, else asyncio sets no TCP_NODELAY
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((place.host, place.port))
@@ -243,4 +258,4 @@ def _logged(event: Event, state: RunState) -> None:
 
 
 def _log_end(state: RunState) -> None:
-    _log.info("run_left", run=state.run, playbook=state.program.main, status=str(state.status.value))
+    _log.info("run_left", run=state.run, path="", playbook=state.program.main, status=str(state.status.value))

@@ -109,3 +109,36 @@ def test_there_is_no_proof_of_what_is_not_there(index: int, size: int) -> None:
     """Asked for a leaf beyond the end."""
     with pytest.raises(IndexError):
         Tree(LEAVES).inclusion(index, size)
+
+
+@pytest.mark.parametrize(("old", "new"), [(0, 8), (-1, 8), (5, 4), (8, 9), (9, 9)])
+def test_there_is_no_proof_between_trees_that_are_not_there(old: int, new: int) -> None:
+    """Nor from nothing, which begins every tree."""
+    with pytest.raises(IndexError):
+        Tree(LEAVES).prefix(old, new)
+
+
+@pytest.mark.parametrize("size", [-1, 9])
+def test_there_is_no_root_of_what_is_not_there(size: int) -> None:
+    """Of more leaves than there are, or fewer than none."""
+    with pytest.raises(IndexError):
+        Tree(LEAVES).root(size)
+
+
+def test_a_whole_tree_has_its_root() -> None:
+    """Also without a size, and also an empty one."""
+    assert (Tree(LEAVES).root(), len(Tree(LEAVES))) == (ROOTS[8], 8)
+    assert (Tree().root(), len(Tree())) == (EMPTY_ROOT, 0)
+
+
+def test_nothing_begins_a_tree_by_any_proof() -> None:
+    """Neither no leaves, nor more of them than the new tree has; the same tree needs no proof, and takes none."""
+    proof = Tree(LEAVES).prefix(3, 8)
+    assert not prefix_holds(0, EMPTY_ROOT, 8, ROOTS[8], proof)
+    assert not prefix_holds(8, ROOTS[8], 3, ROOTS[3], proof)
+    assert not prefix_holds(3, ROOTS[3], 8, ROOTS[8], [])
+    assert prefix_holds(8, ROOTS[8], 8, ROOTS[8], [])
+    assert not prefix_holds(8, ROOTS[8], 8, ROOTS[8], proof)
+    assert not prefix_holds(8, ROOTS[7], 8, ROOTS[8], [])
+    assert not inclusion_holds(LEAVES[0], -1, 8, Tree(LEAVES).inclusion(0, 8), ROOTS[8])
+    assert not inclusion_holds(LEAVES[0], 8, 8, Tree(LEAVES).inclusion(0, 8), ROOTS[8])

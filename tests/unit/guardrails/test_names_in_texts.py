@@ -162,6 +162,7 @@ def test_accounts_of_one_name_may_be_the_same_unless_their_domains_differ(one: s
         ("a*b*c", "axxbyyc", True),
         ("a*b*c", "axxbyy", False),
         ("*ab", "aab", True),
+        ("*ab", "b", False),
         ("*a?c*", "xxabcx", True),
         ("a?", "a*", True),
         ("*.corp", "a.b.corp", True),

@@ -299,6 +299,8 @@ def test_a_number_as_an_id_is_not_read_as_an_address() -> None:
     assert code_of(rules, Names.of({**HOST, "id": "167772165"}, "host")) is None
     assert code_of(rules, Names.of({**HOST, "id": "10.0.0.5"}, "host")) == Code.PROTECTED
     assert code_of(rules, Names.of({**HOST, "ips": ["167772165"]}, "host")) == Code.PROTECTED
+    machine = {**USER, "name": "167772165$", "email": None, "display_name": None}
+    assert code_of(rules, Names.of(machine, "user")) is None
 
 
 def test_other_entities_are_compared_by_all_their_names() -> None:

@@ -112,7 +112,7 @@ def test_a_journal_of_a_newer_version_is_refused(path: Path, open_journal: Open,
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(JournalNewer, match="schema 99, this program knows 3"):
+    with pytest.raises(JournalNewer, match="schema 99, this program knows 4"):
         open_journal(read_only=read_only)
 
 

@@ -202,6 +202,7 @@ async def test_garbage_instead_of_a_prior_state_sends_nothing(garbage: Any) -> N
     world.add_host("pc1")
     outcome = await harness.run(ISOLATE)
     assert outcome.status_of("iso") is StepStatus.FAILED
+    assert outcome.of(ev.ActionFailed)[0].error.message == "fake: edr.isolation_of gave something else than it declares"
     assert world.sent() == []
 
 

@@ -16,9 +16,9 @@ from office import Office
 from hikeshi.app import Hikeshi
 from hikeshi.app.undo_plan import HoldRefused, UnknownHold
 from hikeshi.cli.alerts import alerts_of
-from hikeshi.documents.holds import status_of
 from hikeshi.connector import Applied, Forbidden, Unavailable
 from hikeshi.core import RunState
+from hikeshi.documents.holds import status_of
 from hikeshi.runtime.ledger import Hold
 from hikeshi.testing.fake_clock import START
 from hikeshi.testing.fake_connector import Fault

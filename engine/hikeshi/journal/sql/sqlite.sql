@@ -14,8 +14,32 @@ SELECT hash FROM records WHERE run = ? AND seq = ?;
 -- page_of_run: the next records of a run, in order
 SELECT seq, encoded, hash FROM records WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?;
 
--- all_encoded: every record in the order of appending, to refill projections
-SELECT id, encoded FROM records ORDER BY id;
+-- all_encoded: every record in the order of appending, to refill projections; what was pruned has no bytes any more
+SELECT id, encoded FROM records WHERE NOT (encoded = x'' AND run IN (SELECT run FROM pruned)) ORDER BY id;
+
+-- hashes_of_run: the chain of a run, without its contents
+SELECT hash FROM records WHERE run = ? ORDER BY seq;
+
+-- overwrite_what_is_deleted: bytes that are taken out leave no trace in the file
+PRAGMA secure_delete = ON;
+
+-- is_pruned: whether a run may have no bytes
+SELECT 1 FROM pruned WHERE run = ?;
+
+-- remember_pruned: from now on the bytes of this run may be taken out
+INSERT INTO pruned (run, seq) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- remove_bytes: the places and the hashes stay
+UPDATE records SET encoded = x'' WHERE run = ? AND encoded <> x'';
+
+-- blobs_of_run: the large values that a run refers to
+SELECT DISTINCT hash FROM blob_links WHERE run = ?;
+
+-- unlink_blobs: a run that was pruned refers to nothing any more
+DELETE FROM blob_links WHERE run = ?;
+
+-- remove_blob: unless something else refers to it
+DELETE FROM blobs WHERE hash = ? AND NOT EXISTS (SELECT 1 FROM blob_links WHERE hash = blobs.hash);
 
 -- all_records: every record in the order of appending, to verify; text in the place of bytes counts as nothing
 SELECT id, run, seq,
@@ -29,6 +53,15 @@ SELECT run, seq, hash FROM heads;
 -- journal_size: how many records there are; their ids have no gaps
 SELECT coalesce(max(id), 0) FROM records;
 
+-- last_record: the one that was appended last, without its contents
+SELECT id, run, seq, hash FROM records ORDER BY id DESC LIMIT 1;
+
+-- count_heads: how many runs there are
+SELECT count(*) FROM heads;
+
+-- all_places: every record in the order of appending, without its contents
+SELECT id, run, seq, hash FROM records ORDER BY id;
+
 -- places_after: which records come next in the order of appending, without their contents
 SELECT id, run, seq, hash FROM records WHERE id > ? ORDER BY id LIMIT ?;
 
@@ -40,6 +73,9 @@ INSERT INTO checkpoints (size, at, note, edge) VALUES (?, ?, ?, ?) ON CONFLICT (
 
 -- last_checkpoint: where the next one goes on
 SELECT size, at, note, edge FROM checkpoints ORDER BY size DESC LIMIT 1;
+
+-- signed_size: how many records the largest checkpoint covers
+SELECT coalesce(max(size), 0) FROM checkpoints;
 
 -- all_checkpoints: to export and to verify
 SELECT size, at, note, edge FROM checkpoints ORDER BY size;

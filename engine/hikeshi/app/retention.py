@@ -1,0 +1,292 @@
+"""Retention: runs that are over for long are written to an archive, and their bytes are taken out of the journal.
+
+The order is what makes it safe. First the pack is on the disk and verified. Then the journal says what is pruned, and
+that is signed and anchored. Only then are bytes taken out. Whoever is stopped in between goes on with the next call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hikeshi.journal import JournalError
+from hikeshi.journal.pruning import RETENTION, RUNS_PRUNED, PrunedRun, Removal, digest_of
+
+if TYPE_CHECKING:
+    from hikeshi.app.service import Hikeshi
+
+__all__ = ["SHORTEST_S", "PrunePlan", "PruneRefused", "Pruned", "plan_prune", "prune"]
+
+SHORTEST_S: Final = 8 * 86_400.0
+"""Nothing younger is pruned: a saved plan may be applied for a week, and needs its run."""
+
+_MOST_RUNS: Final = 100  # in one record, and taken out in one transaction
+_MOST_RECORDS: Final = 5_000
+_HOLDS: Final = "it holds something, or may"
+_UNKNOWN: Final = "the outcome of a change is unknown"
+_RECENT: Final = "something happened in it since"
+_LINKED: Final = "it belongs together with a run that stays: one undid, extended or goes on with the other"
+_LIMITS: Final = "a limit still counts what it changed"
+_NOT_SIGNED: Final = "it is not signed yet"
+_NOT_ANCHORED: Final = "an anchor has not got it yet"
+_BROKEN: Final = "it can't be read"
+
+
+class PruneRefused(Exception):
+    """Nothing more is pruned, for a reason that the operator can do something about."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrunePlan:
+    """What may be pruned: for each run its records and the digest of their hashes; and why how many others stay."""
+
+    before: datetime
+    runs: tuple[PrunedRun, ...]
+    limits: tuple[str, ...] = ()
+    stays: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def records(self) -> int:
+        return sum(each.records for each in self.runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was done: the runs and records that lost their bytes now, and the pack that was made, if one was."""
+
+    runs: int
+    records: int
+    pack: Path | None
+    sha256: str | None
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A run that is over for long enough: what its records say."""
+
+    run: PrunedRun
+    limits: set[str] = field(default_factory=set)
+    linked: set[str] = field(default_factory=set)
+
+
+# --- what may be pruned -------------------------------------------------------------------------------------------
+
+
+def plan_prune(app: Hikeshi, older_than_s: float) -> PrunePlan:
+    """Return which runs may be pruned, and why others that are old enough may not. Changes nothing.
+
+    Raises PruneRefused for less than eight days, JournalError.
+    """
+    if older_than_s < SHORTEST_S:
+        raise PruneRefused(f"nothing that is younger than {SHORTEST_S / 86_400:g} days is pruned")
+    before = app.clock.now() - timedelta(seconds=older_than_s)
+    stays: Counter[str] = Counter()
+    found: dict[str, _Candidate] = {}
+    barred = _barred(app)
+    rows = app.journal.query(
+        "SELECT run FROM runs WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at, run",
+        (before.isoformat(),),
+    )
+    for row in rows:
+        run = str(row["run"])
+        why = barred.get(run)
+        candidate = None
+        if why is None:
+            candidate, why = _read(app, run, before, older_than_s)
+        if candidate is None:
+            stays[str(why)] += 1
+        else:
+            found[run] = candidate
+    whole = _closed(app, found)
+    stays[_LINKED] += len(found) - len(whole)
+    chosen = [found[run] for run in found if run in whole]
+    limits = sorted({key for each in chosen for key in each.limits})
+    return PrunePlan(before, tuple(each.run for each in chosen), tuple(limits), {k: n for k, n in stays.items() if n})
+
+
+def _barred(app: Hikeshi) -> dict[str, str]:
+    """Return the runs that may not be pruned whatever their age, and why."""
+    query = app.journal.query
+    found = {str(row["run"]): _UNKNOWN for row in query("SELECT run FROM run_unknown")}
+    kept = query("SELECT DISTINCT run FROM holds WHERE status IN ('opening', 'active', 'unknown')")
+    found |= {str(row["run"]): _HOLDS for row in kept}
+    for row in query("SELECT run, retry_of FROM runs WHERE finished_at IS NULL"):
+        first = next(iter(app.journal.read(row["run"])), None)
+        needs = {row["retry_of"], None if first is None else first.data.get("plan")}
+        found |= {str(run): _LINKED for run in needs if run is not None}
+    return found
+
+
+def _read(app: Hikeshi, run: str, before: datetime, older_than_s: float) -> tuple[_Candidate | None, str]:
+    """Return what the records of a run say, or None and why it may not be pruned."""
+    signed, anchored = _signed_to(app)
+    rows = app.journal.query("SELECT id, hash FROM records WHERE run = ? ORDER BY seq", (run,))
+    if rows[-1]["id"] > signed:
+        return None, _NOT_SIGNED
+    if rows[-1]["id"] > anchored:
+        return None, _NOT_ANCHORED
+    candidate = _Candidate(PrunedRun(run, len(rows), digest_of(row["hash"] for row in rows)))
+    try:
+        for record in app.journal.read(run):
+            if record.at >= before:
+                return None, _RECENT
+            data: Mapping[str, Any] = record.data
+            if record.kind == "HoldExtended":
+                candidate.linked.add(str(data["hold"]))
+            if record.kind != "TargetsCounted":
+                continue
+            for use in data["uses"]:
+                candidate.limits.add(use["key"])
+                if use["within_s"] is not None and use["within_s"] > older_than_s:
+                    return None, _LIMITS
+    except JournalError:
+        return None, _BROKEN
+    return candidate, ""
+
+
+def _signed_to(app: Hikeshi) -> tuple[int, int]:
+    """Return up to which record the journal is signed, and up to which every anchor has got it."""
+    state = app.audit.state()
+    return state["signed"], min([state["signed"], *state["anchors"].values()])
+
+
+def _closed(app: Hikeshi, found: Mapping[str, _Candidate]) -> set[str]:
+    """Return the runs that may go without changing what others mean.
+
+    A hold that one run opened and another one ended, extended or passed on belongs to both. With one of them alone the
+    tables, filled anew, would say that something is contained that is not, or the other way round.
+    """
+    links: dict[str, set[str]] = defaultdict(set)
+    rows = app.journal.query("SELECT hold, run, closed_by, release_run, passed_to FROM holds")
+    owner = {row["hold"]: str(row["run"]) for row in rows}
+    pairs = [(str(row["run"]), row[key]) for row in rows for key in ("closed_by", "release_run")]
+    pairs += [(str(row["run"]), owner.get(row["passed_to"])) for row in rows]
+    pairs += [(run, owner.get(hold)) for run, each in found.items() for hold in each.linked]
+    pairs += [(run, owner.get(hold)) for run, hold in _extended(app, found)]
+    for one, other in pairs:
+        if other is not None:
+            links[one].add(str(other))
+            links[str(other)].add(one)
+    stays = _reached((run for run in links if run not in found), links)
+    return set(found) - stays
+
+
+def _extended(app: Hikeshi, found: Mapping[str, _Candidate]) -> Iterable[tuple[str, str]]:
+    """Give the runs that extended a hold and stay, with the hold."""
+    for row in app.journal.query("SELECT run FROM runs WHERE playbook = 'extend'"):
+        if row["run"] not in found:
+            for record in app.journal.read(row["run"]):
+                if record.kind == "HoldExtended":
+                    yield str(row["run"]), str(record.data["hold"])
+
+
+def _reached(begin: Iterable[str], links: Mapping[str, Collection[str]]) -> set[str]:
+    seen, left = set[str](), list(begin)
+    while left:
+        run = left.pop()
+        if run not in seen:
+            seen.add(run)
+            left += links.get(run, ())
+    return seen
+
+
+# --- doing it -----------------------------------------------------------------------------------------------------
+
+
+async def prune(app: Hikeshi, plan: PrunePlan, archive: Path, *, actor: str) -> Pruned:
+    """Write a pack of what is planned, say so in the journal, have that signed and anchored, and take the bytes out.
+
+    What an earlier call has said and not done is done as well. Raises PruneRefused, JournalError; what was not taken
+    out by then is still there.
+    """
+    pack, sha256 = None, None
+    if plan.runs:
+        pack, sha256 = await asyncio.to_thread(_archived, app, plan, archive)
+        await _say(app, plan, pack, sha256, actor)
+    runs, records = 0, 0
+    for removal in await _removals(app, archive):
+        records += await app.journal.remove_bytes(removal)
+        runs += len(removal.runs)
+    return Pruned(runs, records, pack, sha256)
+
+
+def _archived(app: Hikeshi, plan: PrunePlan, archive: Path) -> tuple[Path, str]:
+    """Write the pack and verify it. Return its path and its SHA-256."""
+    from hikeshi.audit.pack import write_pack
+    from hikeshi.audit.verification import verify_pack
+
+    try:
+        archive.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise PruneRefused(f"{archive}: the folder can't be made: {exc.strerror}") from exc
+    pack = archive / f"pruned-{app.clock.now():%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}.pack"
+    key = app.audit.public_key()
+    written = write_pack(app.journal_path, pack, key, runs=[each.run for each in plan.runs])
+    found = verify_pack(pack, key, app.audit.own_anchor_files(), may_be_older=True)
+    if found.status not in ("ok", "ok_unanchored_tail") or written.records != plan.records:
+        pack.unlink()
+        bad = "" if found.first_bad is None else f": run {found.first_bad.run}, record {found.first_bad.seq}"
+        raise PruneRefused(f"the pack does not verify ({found.status}{bad}); see: hikeshi audit verify")
+    return pack, _sha256_of(pack)
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+async def _say(app: Hikeshi, plan: PrunePlan, pack: Path, sha256: str, actor: str) -> None:
+    from hikeshi.journal import append_to_stream
+
+    for runs in _portions(plan.runs):
+        data: dict[str, Any] = {
+            "by": actor,
+            "before": plan.before.isoformat(),
+            "pack": pack.name,
+            "sha256": sha256,
+            "runs": [each._asdict() for each in runs],
+            "limits": list(plan.limits),
+        }
+        await append_to_stream(app.journal, RETENTION, RUNS_PRUNED, data, app.clock.now())
+
+
+async def _removals(app: Hikeshi, archive: Path) -> list[Removal]:
+    """Return what the journal says and nobody has done. Raises PruneRefused unless it is signed, anchored and there."""
+    rows = app.journal.query(
+        "SELECT * FROM pruned_runs WHERE run NOT IN (SELECT run FROM pruned) ORDER BY seq, run",
+    )
+    if not rows:
+        return []
+    for name, sha256 in sorted({(row["pack"], row["sha256"]) for row in rows}):
+        path = archive / name
+        if not path.is_file() or await asyncio.to_thread(_sha256_of, path) != sha256:
+            raise PruneRefused(
+                f"{path}: the pack of what is to be taken out is not there as it was; name its --archive"
+            )
+    _, problems = await app.audit.checkpoint()
+    if problems:
+        raise PruneRefused(f"that runs are pruned is said, and not anchored: {problems[0]}; nothing was taken out")
+    by_seq: dict[int, list[PrunedRun]] = defaultdict(list)
+    for row in rows:
+        by_seq[row["seq"]].append(PrunedRun(row["run"], row["records"], row["hashes"]))
+    return [Removal(portion, seq) for seq, runs in by_seq.items() for portion in _portions(runs)]
+
+
+def _portions(runs: Iterable[PrunedRun]) -> Iterable[list[PrunedRun]]:
+    """Give the runs in portions that hold nobody else up for long."""
+    portion: list[PrunedRun] = []
+    for each in runs:
+        full = len(portion) >= _MOST_RUNS or sum(one.records for one in portion) + each.records > _MOST_RECORDS
+        if portion and full:
+            yield portion
+            portion = []
+        portion.append(each)
+    if portion:
+        yield portion

@@ -1,0 +1,96 @@
+"""Questions, forms, unknown outcomes and offers: what people are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["PEOPLE"]
+
+PEOPLE: Mapping[str, tuple[str, str]] = {
+    "question.approval": ("Approval", "承認依頼"),
+    "question.form": ("To fill in", "回答依頼"),
+    "question.left": ("Time left", "残り"),
+    "question.over": ("over", "期限切れ"),
+    "question.asked_by": ("Asks", "依頼者"),
+    "question.by": ("Who may decide", "判断できる人"),
+    "question.role": ("everybody with the role {role}", "役割「{role}」の全員"),
+    "question.quorum": ("So far", "承認状況"),
+    "question.so_far": ("{given} of {needed}", "{given} / {needed}"),
+    "question.since": ("Asked", "依頼日時"),
+    "question.targets": ("Exactly this would be done ({count})", "実行される内容({count}件)"),
+    "question.nothing_predicted": (
+        "Nothing could be predicted. Every target is asked for again before anything is sent to it.",
+        "内容を予測できません。送信前に対象ごとに改めて承認を求めます。",
+    ),
+    "question.not_known": ("Not known yet: {what}", "未確定: {what}"),
+    "question.asked_again": (
+        "What is not shown here is asked for again before anything is sent to it.",
+        "ここにない対象は、送信前に改めて承認を求めます。",
+    ),
+    "question.note": ("Note (may be left out)", "コメント(任意)"),
+    "question.approve": ("Approve", "承認"),
+    "question.reject": ("Reject", "却下"),
+    "question.done.approve": ("Approved.", "承認しました。"),
+    "question.done.reject": ("Rejected.", "却下しました。"),
+    "question.you_voted": ("You have decided already.", "すでに判断済みです。"),
+    "question.your_own": (
+        "You started this run, so somebody else decides.",
+        "あなたが開始した実行です。別の担当者が判断します。",
+    ),
+    "question.no_role": (
+        "Deciding takes the role approver, which you do not have.",
+        "判断には「承認者」の役割が必要です。",
+    ),
+    "question.not_asked": ("You are not among those who are asked.", "あなたは依頼先に含まれていません。"),
+    "question.answer": ("Send the answers", "回答を送信"),
+    "question.answered": ("Answered.", "回答しました。"),
+    "stuck.resolve": ("Outcome unknown", "結果不明の変更"),
+    "stuck.resume": ("Paused", "一時停止中"),
+    "stuck.find_out": (
+        "Look in the product whether it happened, then say so here. Until then the run does not go on from this step.",
+        "製品側で実際に適用されたかを確認し、ここで回答してください。回答するまで先に進みません。",
+    ),
+    "stuck.see_run": ("See the run", "実行を見る"),
+    "stuck.happened": ("It happened", "適用されていた"),
+    "stuck.did_not": ("It did not happen", "適用されていない"),
+    "stuck.happened_title": ("Say that it happened?", "「適用されていた」と回答しますか?"),
+    "stuck.did_not_title": ("Say that it did not happen?", "「適用されていない」と回答しますか?"),
+    "stuck.happened_then": (
+        "Its state is read back and the run goes on. It stands in the ledger as held.",
+        "状態を読み取り、実行を続けます。台帳には封じ込め中として残ります。",
+    ),
+    "stuck.did_not_then": (
+        "The step counts as failed and the run goes on from there. Nothing of it stands in the ledger.",
+        "このステップは失敗として扱われ、実行が続きます。台帳には残りません。",
+    ),
+    "stuck.resolved": ("Recorded.", "記録しました。"),
+    "offer.kicker": ("Offered by {trigger}", "{trigger} による提案"),
+    "offer.see": ("See the plan", "計画を見る"),
+    "offer.accept": ("Apply it", "適用"),
+    "offer.decline": ("Decline", "見送る"),
+    "offer.accept_title": ("Apply this plan?", "この計画を適用しますか?"),
+    "offer.accept_then": (
+        "Everything known is compared first. Then exactly what the plan shows is done.",
+        "最新の状態と照合したうえで、計画に示された内容だけを実行します。",
+    ),
+    "offer.decline_title": ("Decline this plan?", "この計画を見送りますか?"),
+    "offer.declined": ("Declined.", "見送りました。"),
+    "form.required": ("required", "必須"),
+    "form.not_given": ("(not given)", "(指定なし)"),
+    "form.true": ("yes", "はい"),
+    "form.false": ("no", "いいえ"),
+    "form.list_of": ("list of {type}", "{type} のリスト"),
+    "form.lines": ("one a line", "1行に1件"),
+    "form.bounds": ("from {low} to {high}", "{low} ~ {high}"),
+    "form.at_least": ("at least {count}", "{count} 以上"),
+    "form.at_most": ("at most {count}", "最大 {count}"),
+    "form.pattern": ("form: {pattern}", "形式: {pattern}"),
+    "waiting.mine": ("For me", "自分宛て"),
+    "waiting.others": ("For others", "他の担当者宛て"),
+    "waiting.unknown": ("Outcome unknown", "結果不明"),
+    "waiting.paused": ("Paused runs", "一時停止中の実行"),
+    "waiting.holds": ("Overdue or failed releases", "期限超過・解除失敗"),
+    "waiting.offers": ("Plans that triggers offer", "トリガーからの提案"),
+    "waiting.nothing": ("Nothing waits for you.", "対応待ちはありません。"),
+    "waiting.see_hold": ("See it in the ledger", "台帳で見る"),
+}
