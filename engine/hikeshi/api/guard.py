@@ -66,17 +66,21 @@ class Guard:
             if answer.status is None:
                 await _refuse(answer.send, str(exc.detail))
         finally:
-            who = scope.get("state", {}).get("actor")
-            took_ms = round((time.perf_counter() - began) * 1000, 1)
-            _log.info(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=answer.status,
-                actor=who,
-                client=(scope.get("client") or ("",))[0],
-                took_ms=took_ms,
-            )
+            if not _is_turned_away(scope, answer.status):
+                _log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=answer.status,
+                    actor=scope.get("state", {}).get("actor"),
+                    client=(scope.get("client") or ("",))[0],
+                    took_ms=round((time.perf_counter() - began) * 1000, 1),
+                )
+
+
+def _is_turned_away(scope: Scope, status: int | None) -> bool:
+    """Say whether this is a message that a webhook refused: those are counted, so that a flood fills no log."""
+    return str(scope["path"]).startswith("/hooks/") and status is not None and 400 <= status < 500
 
 
 class _Answer:
