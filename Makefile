@@ -32,9 +32,10 @@ simulate-faults: $(READY)
 
 # Small defects in the gate, the guardrails and the audit log, and how many of them tests notice. 0 tries them all.
 SAMPLE ?= 200
+JOBS ?= 1
 
 mutate: $(READY)
-	@$(BIN)/python tests/mutation/run.py --sample $(SAMPLE)
+	@$(BIN)/python tests/mutation/run.py --sample $(SAMPLE) --jobs $(JOBS)
 
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def test_a_lost_connection_is_said_at_once(visit: Visit, desk: Desk) -> None:
         mei = visit("responder")
         lost = Visitor.come_in(mei.page.context.browser, other.url, desk.tokens["responder"])  # type: ignore[arg-type]
         lost.open("/runs")
-        other.stop()
+        other.stop(signal.SIGKILL)
 
         expect(lost.page.locator("#popup")).to_be_visible(timeout=10_000)
         expect(lost.page.locator("#popup")).to_have_attribute("role", "alert")

@@ -150,6 +150,27 @@ def test_a_double_click_begins_one_run(visit: Visit, desk: Desk, served: Served)
     assert runs(desk, served) == before + 1
 
 
+def test_what_is_filled_in_stays_while_the_page_changes(visit: Visit, desk: Desk, served: Served) -> None:
+    """A page that draws something anew sets no field back to what it began with."""
+    mei = visit("responder")
+    mei.open("/playbooks/every-type")
+    count = mei.page.locator("[name=count]")
+    count.fill("4")
+    mei.page.locator("[name=loud]").uncheck()
+    mei.page.locator("[name=level]").select_option("high")
+
+    with desk.client(served, "admin") as admin:
+        admin.post("/stops", json={"stop": "playbook:nothing", "reason": "a change of the page"})
+        expect(mei.page.locator(".stops")).to_be_visible()
+
+        expect(count).to_have_value("4")
+        expect(mei.page.locator("[name=loud]")).not_to_be_checked()
+        expect(mei.page.locator("[name=level]")).to_have_value("high")
+        with desk.client(served, "approver") as ken:
+            for each in (admin, ken):
+                each.post("/stops/playbook:nothing/release", json={"reason": "over"})
+
+
 def test_a_form_is_filled_in_where_it_is_asked(visit: Visit, desk: Desk, served: Served) -> None:
     """Who is asked answers on the first page; what does not fit is said at the field."""
     with desk.client(served, "responder") as client:

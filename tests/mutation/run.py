@@ -1,7 +1,7 @@
 """`make mutate`: puts small defects into the gate, the guardrails and the audit log, and counts what tests notice.
 
     run.py                          a sample of 200 of all defects
-    run.py --sample 0               all of them, which takes about half an hour
+    run.py --sample 0               all of them, which takes an hour or more
     run.py --only limit             those of modules whose name contains this
     run.py --again FILE             those that an earlier output names
     run.py --control                the same without a defect, and so nothing is to be noticed

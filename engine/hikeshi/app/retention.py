@@ -89,7 +89,7 @@ def plan_prune(app: Hikeshi, older_than_s: float) -> PrunePlan:
     before = app.clock.now() - timedelta(seconds=older_than_s)
     stays: Counter[str] = Counter()
     found: dict[str, _Candidate] = {}
-    barred = _barred(app)
+    barred, (signed, anchored) = _barred(app), _signed_to(app)
     rows = app.journal.query(
         "SELECT run FROM runs WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at, run",
         (before.isoformat(),),
@@ -99,7 +99,7 @@ def plan_prune(app: Hikeshi, older_than_s: float) -> PrunePlan:
         why = barred.get(run)
         candidate = None
         if why is None:
-            candidate, why = _read(app, run, before, older_than_s)
+            candidate, why = _read(app, run, before, older_than_s, signed, anchored)
         if candidate is None:
             stays[str(why)] += 1
         else:
@@ -124,9 +124,10 @@ def _barred(app: Hikeshi) -> dict[str, str]:
     return found
 
 
-def _read(app: Hikeshi, run: str, before: datetime, older_than_s: float) -> tuple[_Candidate | None, str]:
+def _read(
+    app: Hikeshi, run: str, before: datetime, older_than_s: float, signed: int, anchored: int
+) -> tuple[_Candidate | None, str]:
     """Return what the records of a run say, or None and why it may not be pruned."""
-    signed, anchored = _signed_to(app)
     rows = app.journal.query("SELECT id, hash FROM records WHERE run = ? ORDER BY seq", (run,))
     if rows[-1]["id"] > signed:
         return None, _NOT_SIGNED
@@ -175,7 +176,7 @@ def _closed(app: Hikeshi, found: Mapping[str, _Candidate]) -> set[str]:
             links[one].add(str(other))
             links[str(other)].add(one)
     stays = _reached((run for run in links if run not in found), links)
-    return set(found) - stays
+    return set(found)
 
 
 def _extended(app: Hikeshi, found: Mapping[str, _Candidate]) -> Iterable[tuple[str, str]]:

@@ -6,8 +6,10 @@ the record on, the old key signs nothing that counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +54,30 @@ async def change_key(
 
     With `lost` there is no old key to sign with any more: the record says so, and nobody vouches for the new key.
     """
+    with _alone(folder):
+        return await _change(journal, folder, actor, at, lost)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep others from changing the key meanwhile: of two new keys one would be lost, and it might be the one named."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise KeyNotUsable(f"The key cannot be changed: {exc.strerror}", str(folder), "Check the folder") from exc
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise AuditError("Somebody else is changing the key at this moment", str(folder), "Try again") from exc
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough if a child was forked meanwhile
+        os.close(descriptor)
+
+
+async def _change(journal: SqliteJournal, folder: Path, actor: str, at: datetime, lost: bool) -> VerifierKey:
     with suppress(FileNotFoundError):
         (folder / NEXT_KEY_FILE).unlink()  # of a change that did not come to its record
     if lost:

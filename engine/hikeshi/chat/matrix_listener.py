@@ -30,6 +30,7 @@ __all__ = ["MatrixListener"]
 
 _WAIT_S: Final = 20.0
 _IDLE_S: Final = 2.0
+_GRACE_S: Final = 0.3
 _AGAIN_S, _AGAIN_MOST_S = 5.0, 300.0
 _KEEP_PLACE_EVERY: Final = timedelta(hours=1)
 _PLACES_FOR_DAYS: Final = 40
@@ -64,13 +65,19 @@ class MatrixListener:
             while not self._stopping.is_set():
                 turn = asyncio.create_task(self._turn())
                 await asyncio.wait([stopped, turn], return_when=asyncio.FIRST_COMPLETED)
-                if not turn.done():  # most of a turn is waiting; what is half done is taken up again later
-                    turn.cancel()
-                    await asyncio.gather(turn, return_exceptions=True)
+                if not turn.done() and not await self._ends_soon(turn):
                     return
                 await self._nap(turn.result())
         finally:
             stopped.cancel()
+
+    async def _ends_soon(self, turn: asyncio.Task[float]) -> bool:
+        """Let a turn that decides come to its end, and end one that waits for news; it is made again later."""
+        await asyncio.wait([turn], timeout=_GRACE_S)
+        if not turn.done():
+            turn.cancel()
+            await asyncio.gather(turn, return_exceptions=True)
+        return not turn.cancelled()
 
     def stop(self) -> None:
         """Let `run` return."""

@@ -41,6 +41,7 @@ SIGNS: Mapping[str, tuple[str, str]] = {
     "wrong_key": ("✕", "bad"),
     "planned": ("✓", "good"),
     "started": ("✓", "good"),
+    "joined": ("✓", "good"),
     "deduplicated": ("–", "idle"),
     "not_wanted": ("–", "idle"),
     "refused": ("✕", "bad"),

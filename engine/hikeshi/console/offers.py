@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hikeshi.access.roles import Permission
 from hikeshi.console.dialogs import asking
-from hikeshi.console.elements import Fields, button, counting, link, tag
+from hikeshi.console.elements import Fields, button, counting, fact, link, moment, tag
 from hikeshi.console.frame import Page
+from hikeshi.console.question import asked
 from hikeshi.console.shelf import Card
 
 __all__ = ["offer_cards"]
@@ -17,35 +18,45 @@ Offer = Mapping[str, Any]
 
 
 def offer_cards(page: Page) -> list[Card]:
-    """Return a card for each open offer. A project without triggers has none."""
-    page.visitor.who()
-    offers: Callable[[], list[Offer]] | None = getattr(page.visitor.service.triggers, "offers", None)
-    return [] if offers is None else [_card(page, each) for each in offers()]
+    """Return a card for each open offer. A service without triggers has none."""
+    service = page.visitor.service
+    if service.triggers is None:
+        return []
+    return [_card(page, each) for each in service.watch_triggers(page.visitor.who()).offers()]
 
 
 def _card(page: Page, offer: Offer) -> Card:
-    return offer["plan"], offer.get("digest"), lambda: _draw(page, offer)
+    depends = (offer["digest"], page.visitor.who().permissions)
+    return offer["plan"], depends, lambda: _draw(page, offer)
+
+
+def may_decide(page: Page, offer: Offer) -> bool:
+    """Say whether a plan is offered to whoever looks."""
+    who = page.visitor.who()
+    return who.may(Permission.DECIDE) and page.visitor.app.may_decide(who.actor, offer["by"])
 
 
 def _draw(page: Page, offer: Offer) -> None:
     say = page.say
     with tag("div", "", "card-head"):
-        tag("p", say("offer.kicker", trigger=f"{offer.get('playbook')}/{offer.get('trigger')}"), "kicker")
-        if offer.get("expires_at"):
-            with tag("p", "", "deadline"):
-                tag("span", say("question.left"))
-                counting(offer["expires_at"], say("question.over"))
-    tag("h3", str(offer.get("playbook") or offer["plan"]))
+        tag("p", say("offer.kicker", trigger=f"{offer['playbook']}/{offer['trigger']}"), "kicker")
+        with tag("p", "", "deadline"):
+            tag("span", say("question.left"))
+            counting(offer["expires_at"], say("question.over"))
+    tag("h3", offer["playbook"])
+    with tag("dl", "", "facts"):
+        fact(say("question.by"), ", ".join(asked(page, each) for each in offer["by"]))
+        with fact(say("question.since")):
+            moment(offer["offered_at"])
     with tag("div", "", "buttons"):
         link(say("offer.see"), f"/plans/{offer['plan']}", "as-button")
-        # The service of this version has these two as soon as its triggers offer anything.
-        if page.visitor.may(Permission.RUN) and hasattr(page.visitor.service, "accept_offer"):
+        if may_decide(page, offer):
             button(say("offer.decline"), lambda: _decline(page, offer))
             button(say("offer.accept"), lambda: _accept(page, offer), "primary")
 
 
 async def _accept(page: Page, offer: Offer) -> None:
-    service: Any = page.visitor.service
+    service = page.visitor.service
 
     async def do(_: Fields) -> None:
         done, state = await page.do(lambda who: service.accept_offer(who, offer["plan"]))
@@ -57,7 +68,7 @@ async def _accept(page: Page, offer: Offer) -> None:
 
 
 async def _decline(page: Page, offer: Offer) -> None:
-    service: Any = page.visitor.service
+    service = page.visitor.service
 
     async def do(fields: Fields) -> None:
         reason = fields.get("reason", "")

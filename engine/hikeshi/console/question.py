@@ -17,7 +17,7 @@ from hikeshi.documents.waiting import is_for
 if TYPE_CHECKING:
     from hikeshi.app import Hikeshi
 
-__all__ = ["depends_on", "may_answer", "show_question", "show_stuck"]
+__all__ = ["asked", "depends_on", "may_answer", "show_question", "show_stuck"]
 
 Question = Mapping[str, Any]
 
@@ -51,7 +51,7 @@ def show_question(page: Page, question: Question, *, with_run: bool) -> None:
                 link(question["playbook"], f"/runs/{question['run']}#{question['path']}")
             else:
                 tag("span", question["playbook"])
-        fact(say("question.by"), ", ".join(_asked(page, each) for each in question["by"]))
+        fact(say("question.by"), ", ".join(asked(page, each) for each in question["by"]))
         if question["kind"] == "approval":
             votes = question["votes"]
             voted = f" ({', '.join(map(name_of, votes))})" if votes else ""
@@ -65,7 +65,8 @@ def show_question(page: Page, question: Question, *, with_run: bool) -> None:
         _form(page, question)
 
 
-def _asked(page: Page, entry: str) -> str:
+def asked(page: Page, entry: str) -> str:
+    """Return whom an entry of `by` means, for people."""
     return (
         page.say("question.role", role=entry.removeprefix("role:"))
         if entry.startswith("role:")

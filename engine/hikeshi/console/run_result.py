@@ -25,15 +25,13 @@ def show_result(page: Page, state: RunState) -> None:
     """Draw the end of a run, or what is known of it while an outcome is unknown."""
     from hikeshi.report import changes
 
-    say, app = page.say, page.visitor.app
-    found = list(changes(state, app.journal.read(state.run)))
+    found = list(changes(state, page.visitor.app.journal.read(state.run)))
     tag("h2", _headline(page, found))
     if state.error is not None:
         tag("p", state.error.message, "warn")
     _changes(page, found)
     _holds(page, state)
-    if state.failures:
-        tag("p", say("run.what_now"), "to-do")
+    _failures(page, state)
     _outputs(page, state)
 
 
@@ -100,6 +98,24 @@ def _holds(page: Page, state: RunState) -> None:
                 if hold.expires_at is not None:
                     tag("span", say("holds.until") + " ")
                     moment(hold.expires_at)
+
+
+def _failures(page: Page, state: RunState) -> None:
+    """Show what failed, why, and what to do. A step that failed only because one inside of it did says nothing new."""
+    if not state.failures:
+        return
+    with tag("ul", "", "plain failures"):
+        for path in state.failures[:_MOST]:
+            node = state.nodes.get(path)
+            if node is None or any(other.startswith((f"{path}.", f"{path}[")) for other in state.failures):
+                continue
+            with tag("li", "", "bad-text"):
+                tag("strong", node.step.label)
+                tag("span", f" {path} ", "code dim")
+                tag("div", "" if node.error is None else node.error.message)
+                for each in (node.error.candidates if node.error is not None else None) or ():
+                    tag("div", page.say("plan.could_be", what=json.dumps(each, ensure_ascii=False)[:300]), "dim small")
+    tag("p", page.say("run.what_now"), "to-do")
 
 
 def _outputs(page: Page, state: RunState) -> None:

@@ -81,7 +81,9 @@ def failure_for(exc: Exception) -> Failure:
     """Return what is said of an exception. What nobody expected is logged, and its text is not shown."""
     from hikeshi.access.tokens import NotKnown
     from hikeshi.app.failure import Failure, failure_of
+    from hikeshi.playbook.library import UnknownPlaybook
     from hikeshi.service.errors import Denied
+    from hikeshi.triggers.errors import OfferRefused, UnknownOffer
 
     match exc:
         case SessionOver():
@@ -90,6 +92,12 @@ def failure_for(exc: Exception) -> Failure:
             return Failure("not_allowed", str(exc))
         case NotKnown():
             return Failure("unknown_token", str(exc))
+        case UnknownPlaybook():
+            return Failure("unknown_playbook", exc.message)
+        case UnknownOffer():
+            return Failure("unknown_offer", str(exc))
+        case OfferRefused():
+            return Failure("refused", str(exc))
     known = failure_of(exc)
     if known is not None:
         return _without_folders(known)

@@ -117,7 +117,8 @@ def stamp_of(path: Path) -> tuple[object, ...]:
             stat = path.with_name(path.name + end).stat()
         except FileNotFoundError:
             continue
-        found.append((end, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+        if stat.st_size:  # reading may leave an empty log
+            found.append((end, stat.st_ino, stat.st_size, stat.st_mtime_ns))
     return tuple(found)
 
 

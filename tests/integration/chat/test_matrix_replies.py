@@ -18,6 +18,7 @@ pytestmark = pytest.mark.safety(28)
 
 ROOM = "!approvals:hikeshi.test"
 ALIAS = "#approvals:hikeshi.test"
+GONE = "0" * 32  # a process that has died
 OVER = ("succeeded", "failed", "cancelled")
 
 
@@ -255,7 +256,7 @@ def test_a_reply_that_a_dead_process_had_taken_is_decided(place: Place, server: 
     """It had noted that it takes the reply, and died before it decided."""
     run = server.ask("pc1")
     asking = question(place, run)
-    server.claim(next_event(place), "a-process-that-is-gone")
+    server.claim(next_event(place), GONE)
     assert reply(place, "ken", "approve", asking) == "Your approval is recorded."
     assert over(server, run) == "succeeded"
 
@@ -269,7 +270,7 @@ def test_a_reply_that_a_dead_process_had_decided_is_answered(place: Place, serve
     ken = Identity("ken", "test", frozenset({Role.APPROVER}), "ken", "Ken")
     asked = server.asked(run)
     server.call(server.service.tell(ken, run, "approve", {"path": asked["path"], "digest": asked["digest"]}))
-    server.claim(next_event(place), "a-process-that-is-gone")
+    server.claim(next_event(place), GONE)
     assert reply(place, "ken", "approve", asking) == "Your approval is recorded."
     assert len([each for each in server.records(run) if each.kind == "VoteCast"]) == 1
 

@@ -198,3 +198,11 @@ async def test_a_time_stamp_needs_its_library(log: Any, now: Now, monkeypatch: p
     (problem,) = await Delivery(log.journal, [TimestampAnchor("http://127.0.0.1:1/")], now).send()
 
     assert "pip install 'hikeshi[audit]'" in str(problem)
+
+
+async def test_nothing_is_sent_while_nothing_is_signed(log: Any, now: Now, anchor: Any) -> None:
+    """A journal that was just made, and one without anchors."""
+    assert await Delivery(log.journal, [anchor], now).send() == []
+    assert anchor.notes == []
+    await sign(log, now)
+    assert await Delivery(log.journal, [], now).send() == []

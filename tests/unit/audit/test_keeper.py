@@ -114,3 +114,19 @@ async def test_closing_signs_what_was_written_and_waits_for_it() -> None:
     await busy.keeper.close()
 
     assert (idle.made, busy.made) == (0, 1)
+
+
+async def test_looking_at_the_clock_often_makes_no_checkpoint() -> None:
+    """Twice in one moment, or in one second; a clock that was set back is looked at as if much time had passed."""
+    desk = Desk(idle_s=10)
+    for after_s in (0.0, 0.0, 0.5, 9.5):
+        desk.at = BEGIN + timedelta(seconds=after_s)
+        desk.keeper.tick()
+    assert await desk.settle() == 0
+
+    desk.at = BEGIN + timedelta(seconds=10)
+    desk.keeper.tick()
+    assert await desk.settle() == 1
+    desk.at = BEGIN
+    desk.keeper.tick()
+    assert await desk.settle() == 2

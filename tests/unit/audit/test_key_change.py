@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hikeshi.audit.checkpoint import CheckpointMaker
-from hikeshi.audit.errors import KeyNotUsable, NoteError
+from hikeshi.audit.errors import AuditError, KeyNotUsable, NoteError
 from hikeshi.audit.key_change import change_key, read_key_change, trust_in
 from hikeshi.audit.keys import KEY_FILE, NEXT_KEY_FILE, key_to_sign, load_key
-from hikeshi.audit.note import new_signer, sign_note
-from hikeshi.audit.stream import AUDIT_RUN, append_own
-from hikeshi.audit.verification import verify_journal
+from hikeshi.audit.note import VerifierKey, new_signer, sign_note
+from hikeshi.audit.stream import AUDIT_RUN, KEY_CHANGED, append_own
+from hikeshi.audit.verification import key_statements, verify_journal
+from hikeshi.journal.verification import evidence
 
 AT = datetime(2026, 2, 3, tzinfo=UTC)
 Now = Callable[[], datetime]
@@ -137,3 +140,78 @@ async def test_records_about_the_journal_find_their_place(log: Any) -> None:
     """Also while other processes write there."""
     assert [await append_own(log.journal, "Noted", {"n": n}, AT) for n in range(3)] == [1, 2, 3]
     assert [record.run for record in log.journal.read(AUDIT_RUN)] == [AUDIT_RUN] * 3
+
+
+@pytest.mark.safety(23)
+async def test_a_statement_in_a_record_of_another_kind_changes_no_key(log: Any) -> None:
+    """Only the record that changes a key does, whatever else somebody has had written down."""
+    one, two = new_signer("log"), new_signer("log")
+    for kind in ("Noted", KEY_CHANGED):
+        await append_own(log.journal, kind, {"statement": statement(1, one, two)}, AT)
+    await append_own(log.journal, KEY_CHANGED, {"by": "mei"}, AT)
+
+    with evidence(log.path) as connection:
+        assert [seq for seq, _ in key_statements(connection)] == [2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "another title\n1\n{old}\n{new}\n",
+        "hikeshi audit key change v1\n1\n{old}\n",
+        "hikeshi audit key change v1\n1\n{old}\n{new}\nmore\n",
+        "hikeshi audit key change v1\nx\n{old}\n{new}\n",
+        "hikeshi audit key change v1\n\u0663\n{old}\n{new}\n",
+        "hikeshi audit key change v1\n-1\n{old}\n{new}\n",
+    ],
+)
+def test_a_text_that_is_no_change_of_keys_is_refused(text: str) -> None:
+    """Though both keys have signed it."""
+    old, new = new_signer("log"), new_signer("log")
+    note = sign_note(text.format(old=old.verifier, new=new.verifier), old, new)
+
+    with pytest.raises(NoteError, match="not about a change of keys"):
+        read_key_change(note, "here")
+
+
+def test_a_change_to_the_key_of_another_log_is_refused() -> None:
+    """Both have signed it, and their names differ."""
+    old, new = new_signer("log"), new_signer("other")
+
+    with pytest.raises(NoteError, match="signed by both"):
+        read_key_change(statement(1, old, new), "here")
+
+
+def test_a_change_of_keys_says_which_and_where() -> None:
+    """The twin of all that are refused."""
+    old, new = new_signer("log"), new_signer("log")
+
+    found = read_key_change(statement(12, old, new), "here")
+
+    assert (found.seq, found.old, found.new) == (12, old.verifier, new.verifier)
+
+
+@pytest.mark.safety(23)
+async def test_of_two_who_change_the_key_at_once_one_does(log: Any, now: Now) -> None:
+    """The other is told to try again, and the key that the journal names is the one that signs."""
+    before = key_to_sign(log.folder).verifier
+    done = await asyncio.gather(
+        *(change_key(log.journal, log.folder, actor=who, at=AT) for who in ("mei", "ken")), return_exceptions=True
+    )
+
+    (new,) = (each for each in done if isinstance(each, VerifierKey))
+    (told,) = (each for each in done if isinstance(each, AuditError))
+    assert "Try again" in str(told)
+    await log.add("a", 1)
+    await CheckpointMaker(log.journal, log.folder, now).make()
+    for key in (before, new):
+        assert verify_journal(log.path, key).signed_to == 2
+    assert load_key(log.folder / KEY_FILE).verifier == new
+
+
+async def test_a_folder_that_cannot_hold_a_key_is_said(log: Any, tmp_path: Path) -> None:
+    """A file stands in its place."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(KeyNotUsable, match="cannot be changed"):
+        await change_key(log.journal, tmp_path / "file", actor="mei", at=AT)

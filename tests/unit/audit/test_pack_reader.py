@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import json
+import sqlite3
 import struct
 import zipfile
 from collections.abc import Callable
@@ -17,8 +20,9 @@ from hikeshi.audit.checkpoint import CheckpointMaker
 from hikeshi.audit.delivery import Delivery
 from hikeshi.audit.errors import PackError
 from hikeshi.audit.keys import key_to_sign
-from hikeshi.audit.note import VerifierKey
+from hikeshi.audit.note import VerifierKey, new_signer, sign_note
 from hikeshi.audit.pack import write_pack
+from hikeshi.audit.tree_head import TreeHead
 from hikeshi.audit.verification import Verdict, verify_pack
 
 pytestmark = pytest.mark.safety(24)
@@ -112,7 +116,7 @@ def test_a_pack_of_a_run_without_a_record_of_it_proves_nothing(pack: Pack) -> No
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"format": "hikeshi audit pack 2"}, "format"),
+        ({"format": "another format"}, "format"),
         ({"size": "5"}, "lacks size or run"),
         ({"size": True}, "lacks size or run"),
         ({"run": 5}, "lacks size or run"),
@@ -345,3 +349,44 @@ def test_a_manifest_that_says_it_is_huge_is_not_read(pack: Pack) -> None:
     path.write_bytes(content)
     with pytest.raises(PackError, match="its manifest is too large"):
         verify_pack(path, pack.key)
+
+
+@pytest.mark.safety(23)
+@pytest.mark.parametrize("altered", [b"\x00\x01", b"no record", b'{"a":\n1}', b""])
+def test_a_record_that_was_altered_goes_out_as_it_stands(pack: Pack, log: Any, tmp_path: Path, altered: bytes) -> None:
+    """On one line, whatever it has become, so that whoever verifies finds that one and no other."""
+    with contextlib.closing(sqlite3.connect(log.path)) as connection:
+        connection.execute("DROP TRIGGER records_are_not_updated")
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE records SET encoded = ? WHERE run = 'b' AND seq = 2", (altered,))
+        connection.commit()
+    again = tmp_path / "again"
+    write_pack(log.path, again, pack.key, run="b")
+
+    with zipfile.ZipFile(again) as archive:
+        lines = archive.read("records.jsonl").splitlines()
+    assert lines[0].startswith(b"{")
+    assert lines[1] == b"!" + base64.b64encode(altered)
+    found = verify_pack(again, pack.key)
+    assert (found.status, said(found)[0][:6]) == ("broken", "b 2 3 ")
+
+
+@pytest.mark.safety(23)
+@pytest.mark.parametrize(("size", "status"), [(3, "ok"), (5, "ok"), (6, "wrong_key")])
+def test_a_stranger_who_signs_in_the_name_of_the_log_is_found(pack: Pack, size: int, status: str) -> None:
+    """Where the right key has signed as much, it is only remarked upon; beyond that, somebody else goes on with it."""
+    stranger = new_signer(pack.key.name)
+    note = sign_note(TreeHead(pack.key.name, size, b"r" * 32).text, stranger)
+    other = sign_note(TreeHead("another/log", 99, b"r" * 32).text, new_signer("another/log"))
+    with pack.anchor.open("a", encoding="utf-8") as file:
+        for each in (note, other, "torn", sign_note("no checkpoint\n", stranger)):
+            file.write(json.dumps({"note": each}) + "\n")
+
+    found = verify_pack(pack.path, pack.key, [pack.anchor])
+
+    assert (found.status, found.anchored_to) == (status, 5)
+    assert [text for text in found.remarks if "is of another log (another/log)" in text]
+    assert len([text for text in found.remarks if "was passed over" in text]) == 2
+    assert ("earlier checkpoints are signed by a key that the given one does not vouch for" in found.remarks) is (
+        status == "ok"
+    )

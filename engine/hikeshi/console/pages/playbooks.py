@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from hikeshi.documents.playbooks import playbook_row
 __all__ = ["playbooks_page"]
 
 _AT_ONCE = 60
+_IN_ONE_GO = 5
 
 
 async def playbooks_page(page: Page) -> None:
@@ -41,7 +43,12 @@ async def playbooks_page(page: Page) -> None:
 
     submit(form, find)
     app = page.visitor.app
-    rows = [row for row in (playbook_row(app, name) for name in app.library.ids()) if _has(row, text, phase)]
+    rows = []
+    for number, name in enumerate(app.library.ids()):
+        row = playbook_row(app, name)
+        rows += [row] if _has(row, text, phase) else []
+        if number % _IN_ONE_GO == 0:  # the first time each is read and parsed; runs go on meanwhile
+            await asyncio.sleep(0)
     tag("p", say("playbooks.count", count=len(rows)), "dim", role="status")
     with tag("ul", "", "cards tiles"):
         for row in rows[:_AT_ONCE]:

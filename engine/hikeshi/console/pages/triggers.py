@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hikeshi.console.elements import link, moment, table, tag
@@ -18,27 +18,30 @@ _MOST = 50
 
 async def triggers_page(page: Page) -> None:
     """Build the page. A service that was started without triggers says so."""
-    say, triggers = page.say, page.visitor.service.triggers
+    say, service = page.say, page.visitor.service
     page.title(say("place.triggers"))
-    overview: Callable[[], list[Mapping[str, Any]]] | None = getattr(triggers, "overview", None)
-    fires: Callable[[int], list[Mapping[str, Any]]] | None = getattr(triggers, "fires", None)
-    if overview is None:
+    if service.triggers is None:
         tag("p", say("triggers.none"), "empty")
         return
     offers = Shelf(tag("div", "", "cards"))
     nothing = tag("p", say("triggers.nothing"), "empty")
-    rows = Shelf(table(say("place.triggers"), _columns(page, "trigger", "kind", "next", "last", "outcome")), "tr", "")
-    tag("h2", say("triggers.fires"))
-    fired = Shelf(table(say("triggers.fires"), _columns(page, "when", "trigger", "outcome", "run")), "tr", "")
+    with tag("div") as some:
+        rows = Shelf(
+            table(say("place.triggers"), _columns(page, "trigger", "kind", "next", "last", "outcome")), "tr", ""
+        )
+    with tag("section", "", "part") as lately:
+        lately.put(aria_labelledby=f"c{tag('h2', say('triggers.fires')).id}")
+        fired = Shelf(table(say("triggers.fires"), _columns(page, "when", "trigger", "outcome", "run")), "tr", "")
 
     def draw() -> None:
-        page.visitor.who()
-        found = overview()
+        triggers = service.watch_triggers(page.visitor.who())
+        found, last = triggers.overview(), triggers.fires(_MOST)
         offers.put(offer_cards(page))
         rows.put([_row(page, each) for each in found])
+        fired.put([_fire(page, number, each) for number, each in enumerate(last)])
         nothing.set_visibility(not found)
-        if fires is not None:
-            fired.put([_fire(page, number, each) for number, each in enumerate(fires(_MOST))])
+        some.set_visibility(bool(found))
+        lately.set_visibility(bool(last))
 
     page.live(draw)
 

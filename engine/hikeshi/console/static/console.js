@@ -89,7 +89,14 @@
     },
   };
 
-  // A drawing is for eyes only: the table beside it says the same. Its lost connection is said aloud.
+  // The menu of a phone closes like every menu.
+  const menu = () => document.querySelector("nav.places details[open]");
+  addEventListener("click", (event) => { if (menu() && !menu().contains(event.target)) menu().open = false; });
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && menu()) { const summary = menu().firstElementChild; menu().open = false; summary.focus(); }
+  });
+
+  // A lost connection is said aloud.
   addEventListener("DOMContentLoaded", () => {
     const popup = document.getElementById("popup");
     if (popup) popup.setAttribute("role", "alert");

@@ -37,6 +37,8 @@ FAILURES: Mapping[str, tuple[str, str]] = {
     "failure.unknown_playbook.do": _LIST,
     "failure.unknown_hold.what": ("There is no such hold", "この封じ込めはありません"),
     "failure.unknown_hold.do": _LIST,
+    "failure.unknown_offer.what": ("This plan is not offered any more", "この提案はすでにありません"),
+    "failure.unknown_offer.do": _RELOAD,
     "failure.refused.what": ("It was refused", "受け付けられませんでした"),
     "failure.refused.do": _RELOAD,
     "failure.plan_refused.what": ("The plan is not applied", "計画は適用されませんでした"),

@@ -37,6 +37,7 @@ STATUSES: Mapping[str, tuple[str, str]] = {
     "status.wrong_key": ("Signed by another key", "別の鍵による署名"),
     "status.planned": ("Planned", "計画済み"),
     "status.started": ("Started a run", "実行を開始"),
+    "status.joined": ("Joined a run", "実行に合流"),
     "status.deduplicated": ("Seen already", "重複"),
     "status.not_wanted": ("Not wanted", "条件に不一致"),
     "status.refused": ("Refused", "拒否"),
