@@ -42,6 +42,7 @@ def in_a_thread(work: Callable[[], Any]) -> None:
     thread.join()
 
 
+@pytest.mark.safety(28)
 def test_whoever_asks_does_not_decide(visit: Visit, waiting: Callable[[int], str]) -> None:
     """Mei sees what her run waits for, and is offered no way to approve it."""
     run = waiting(0)
@@ -54,6 +55,7 @@ def test_whoever_asks_does_not_decide(visit: Visit, waiting: Callable[[int], str
     assert mei.page.locator(".decide").count() == 0
 
 
+@pytest.mark.safety(28)
 def test_an_address_decides_nothing(visit: Visit, desk: Desk, served: Served, waiting: Callable[[int], str]) -> None:
     """Whatever reads links in messages, with or without a session, approves nothing by it."""
     run = waiting(1)
@@ -74,6 +76,7 @@ def test_an_address_decides_nothing(visit: Visit, desk: Desk, served: Served, wa
     expect(ken.page.locator(".decide")).to_be_visible()
 
 
+@pytest.mark.safety(28)
 def test_a_link_from_another_site_shows_and_decides_nothing(
     visit: Visit, desk: Desk, served: Served, waiting: Callable[[int], str]
 ) -> None:
@@ -112,6 +115,7 @@ def test_a_revoked_session_does_nothing_more(
     in_a_thread(desk.make_tokens)
 
 
+@pytest.mark.safety(28)
 def test_a_click_that_comes_with_a_revoked_session_is_refused(
     visit: Visit, desk: Desk, served: Served, waiting: Callable[[int], str]
 ) -> None:

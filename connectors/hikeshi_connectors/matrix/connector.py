@@ -33,11 +33,12 @@ __all__ = ["Matrix"]
 
 _API: Final = "/_matrix/client/v3"
 _ROOM = re.compile(r"![A-Za-z0-9._~=+-]{1,200}(?::[A-Za-z0-9.\[\]:-]{1,200})?")
-_ALIAS = re.compile(r"#[^\s:/\\?;%\x00-\x1f]{1,200}:[A-Za-z0-9.\[\]:-]{1,200}")
+_ALIAS = re.compile(r"#[^\s:/\\?;%\x00-\x1f]{1,200}(?::[A-Za-z0-9.\[\]:-]{1,200})?")
 _EVENT = re.compile(r"\$[A-Za-z0-9_=+~-]{1,250}(?::[A-Za-z0-9.\[\]:-]{1,200})?")
 _MESSAGES: Final = {"types": ["m.room.message"]}
 _NONE: Final = {"not_types": ["*"]}
 _AT_ONCE: Final = 50
+_ANSWER_WITHIN_S: Final = 5.0
 _PAGE, _PAGES_MOST = 100, 100
 _FILTER: Final = {
     "room": {
@@ -77,7 +78,7 @@ class Matrix(Connector, Messaging, product="matrix"):
     async def post(
         self, channel: str, text: str, severity: Severity | None = None, thread: str | None = None
     ) -> Message:
-        """Write into a room, given by alias or ID.
+        """Write into a room, given by ID or alias; an alias without a server is one of the account's own homeserver.
 
         With `thread`, the ID of an earlier message, it goes into the thread of that message, in its own room. Source:
         PUT /rooms/{roomId}/send/{eventType}/{txnId}.
@@ -121,7 +122,8 @@ class Matrix(Connector, Messaging, product="matrix"):
         GET /rooms/{roomId}/messages.
         """
         own = await self._whoami()
-        params = {"filter": json.dumps(_FILTER), "timeout": str(int(wait_s * 1000)), "set_presence": "offline"}
+        waits_s = min(wait_s, max(0.0, self.settings.timeout_s - _ANSWER_WITHIN_S))
+        params = {"filter": json.dumps(_FILTER), "timeout": str(int(waits_s * 1000)), "set_presence": "offline"}
         answer = await self.http.get(f"{_API}/sync", params={**params, **({"since": since} if since else {})})
         found: list[Reply] = []
         for room, joined in _joined(answer).items():
@@ -200,7 +202,8 @@ class Matrix(Connector, Messaging, product="matrix"):
             return channel, []
         if not _ALIAS.fullmatch(channel) or ".." in channel:
             raise Invalid(f"{channel[:100]!r} is no room; use an alias such as #soc:example.org, or the ID of a room")
-        answer = await self.http.get(f"{_API}/directory/room/{_quoted(channel)}")
+        alias = channel if ":" in channel else f"{channel}:{(await self._whoami()).partition(':')[2]}"
+        answer = await self.http.get(f"{_API}/directory/room/{_quoted(alias)}")
         servers = object_in(answer).get("servers")
         known = [each for each in servers if isinstance(each, str)] if isinstance(servers, list) else []
         return text_in(answer, "room_id"), known

@@ -182,6 +182,7 @@ def _refuse_newer(path: Path, fresh: Path, *, replace: bool) -> None:
 def _known_elsewhere(app: Hikeshi, head: JournalHead, aside: Path | None) -> dict[str, int]:
     """Return the anchors that know of more records than the backup, and of how many, as far as is known here."""
     from hikeshi.audit.anchor_file import read_anchors
+    from hikeshi.audit.anchors import FileAnchor
     from hikeshi.audit.errors import AuditError, NoteError
     from hikeshi.audit.note import read_note
     from hikeshi.audit.tree_head import TreeHead
@@ -190,7 +191,7 @@ def _known_elsewhere(app: Hikeshi, head: JournalHead, aside: Path | None) -> dic
     for each in app.config.audit.anchors:
         if each.type != "file" or not each.values["path"].is_file():
             continue
-        name = f"file:{each.values['path']}"
+        name = FileAnchor(each.values["path"]).name
         try:
             for note in read_anchors([each.values["path"]]).notes:
                 size = TreeHead.parse(read_note(note, name).text, name).size

@@ -53,6 +53,7 @@ class Runs(Guarding):
         self.park_after_s = 0.0
         self.patience_s = 30.0
         self.trouble: Callable[[str], None] | None = None
+        self._begun_here: set[str] = set()
 
     @cached_property
     def errands(self) -> Errands:
@@ -202,9 +203,17 @@ class Runs(Guarding):
         if detach:
             await driver.leave([started])
         else:
-            await driver.drive([started])
+            self._begun_here.add(run)
+            try:
+                await driver.drive([started])
+            finally:
+                self._begun_here.discard(run)
         self.audit.left(state)
         return state
+
+    def drives(self, run: str) -> bool:
+        """Say whether this process drives a run; errands know of no dry run, since nobody sends one messages."""
+        return run in self._begun_here or self.errands.drives(run)
 
     async def retry(
         self,

@@ -198,12 +198,12 @@ class Hikeshi(Undo):
     def _is_left(self, run: str, alive: dict[str, bool]) -> bool:
         """Say whether a run is not over and nobody drives it."""
         rows = self.journal.query("SELECT owner, parked, finished_at FROM runs WHERE run = ?", (run,))
-        if not rows or rows[0]["finished_at"] is not None or self.errands.drives(run):
+        if not rows or rows[0]["finished_at"] is not None or self.drives(run):
             return False
         return bool(rows[0]["parked"]) or self._is_free(rows[0]["owner"], alive)
 
     def _is_due(self, row: Any, now: datetime, alive: dict[str, bool]) -> bool:
-        if self.errands.drives(row["run"]):
+        if self.drives(row["run"]):
             return False
         if not row["parked"]:
             return self._is_free(row["owner"], alive)

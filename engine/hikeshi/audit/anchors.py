@@ -59,7 +59,8 @@ class FileAnchor:
 
     @property
     def name(self) -> str:
-        return f"file:{self.path}"
+        # Whoever names the project by another path, or from another folder, means the same file.
+        return f"file:{os.path.abspath(self.path)}"
 
     def send(self, sheet: Sheet) -> bytes:
         try:

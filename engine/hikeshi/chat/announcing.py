@@ -46,7 +46,8 @@ class Announcer:
         if seen == self._seen:
             return
         if self._unconcluded is None:
-            self._unconcluded = self._left()
+            self._unconcluded, self._made = self._left()
+            self._begun |= self._unconcluded
         if not self._app.config.chat.announce and not self._unconcluded:
             self._seen = seen
             return
@@ -77,16 +78,16 @@ class Announcer:
             found = self._names[asked, place] = _ASK + asked.id_for(place.connector, place.channel)
         return found
 
-    def _left(self) -> set[str]:
-        """Return the announcements on record that nobody has concluded."""
+    def _left(self) -> tuple[set[str], set[str]]:
+        """Return the announcements on record that nobody has concluded, and those of them that people have seen."""
         since = self._app.clock.now() - _LEFT_FOR
         rows = self._app.journal.query(
-            "SELECT run FROM runs WHERE playbook = ? AND run LIKE 'chat-ask-%' AND started_at > ?"
+            "SELECT run, status FROM runs WHERE playbook = ? AND run LIKE 'chat-ask-%' AND started_at > ?"
             " AND status NOT IN ('failed', 'cancelled')"
             " AND NOT EXISTS (SELECT 1 FROM runs told WHERE told.run = ? || substr(runs.run, ?))",
             (ANNOUNCE, since.isoformat(), _TOLD, len(_ASK) + 1),
         )
-        return {str(row["run"]) for row in rows}
+        return {row["run"] for row in rows}, {row["run"] for row in rows if row["status"] == "succeeded"}
 
     async def _announce(self, name: str, asked: Asked, place: Announcement) -> None:
         config, row = self._app.config, self._row(asked)

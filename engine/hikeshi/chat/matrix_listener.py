@@ -30,6 +30,7 @@ __all__ = ["MatrixListener"]
 
 _WAIT_S: Final = 20.0
 _IDLE_S: Final = 2.0
+_QUIET_S: Final = 0.5
 _GRACE_S: Final = 0.3
 _AGAIN_S, _AGAIN_MOST_S = 5.0, 300.0
 _KEEP_PLACE_EVERY: Final = timedelta(hours=1)
@@ -96,7 +97,7 @@ class MatrixListener:
             if connector != self._connector:
                 self._since, self._kept_at = self._kept_place(connector)
                 self._connector = connector
-            await self._read(connector)
+            is_quiet = not await self._read(connector)
         except NotRead as exc:
             self._failures += 1
             if exc.kind == "invalid" and self._since:
@@ -108,15 +109,17 @@ class MatrixListener:
             self._telling.alert(f"chat waits for the journal: {exc}")
             return _AGAIN_S
         self._failures = 0
-        return 0.0
+        return _QUIET_S if is_quiet else 0.0
 
-    async def _read(self, connector: str) -> None:
+    async def _read(self, connector: str) -> bool:
+        """Do what is new. Return whether anything was: a homeserver may answer at once, over and over, with nothing."""
         news = await read_from(self._app, connector, "replies", {"since": self._since, "wait_s": self._wait_s})
         has_decided_any = False
         for reply in [*self._others.values(), *news["replies"]]:
             has_decided_any |= await self._take(connector, reply)
         self._since = str(news["since"])
         await self._keep_place(connector, at_once=has_decided_any)
+        return bool(news["replies"])
 
     # --- the place --------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from hikeshi.cli.failure import CommandError
 from hikeshi.cli.session import Session
 
 if TYPE_CHECKING:
-    from hikeshi.app.retention import Pruned, PrunePlan
+    from hikeshi.app.prunable import PrunePlan
+    from hikeshi.app.retention import Pruned
 
 __all__ = ["prune"]
 
@@ -29,7 +30,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be pruned.")] = False,
 ) -> int:
     """Archive runs that are over for long, and take their bytes out of the journal. It goes on verifying."""
-    from hikeshi.app.retention import PruneRefused
+    from hikeshi.app.prunable import PruneRefused
 
     seconds = _seconds(older_than)
     if not session.app.journal_path.exists():
@@ -54,7 +55,8 @@ def _seconds(text: str) -> float:
 async def _prune(
     session: Session, seconds: float, archive: Path | None, dry_run: bool
 ) -> tuple[PrunePlan, Pruned | None]:
-    from hikeshi.app.retention import plan_prune, prune
+    from hikeshi.app.prunable import plan_prune
+    from hikeshi.app.retention import prune
 
     plan = plan_prune(session.app, seconds)
     if dry_run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,6 @@ from hikeshi.console.elements import Tag, harmless, hint, icon, link, tag
 from hikeshi.console.failures import show_failure
 from hikeshi.console.visitor import SessionOver, Visitor, failure_for
 from hikeshi.console.words import LANGUAGES
-from hikeshi.journal import JournalError
 
 if TYPE_CHECKING:
     from hikeshi.access.identity import Identity
@@ -38,6 +38,7 @@ PLACES = (
 )
 _FIRST = 4  # so many fit at the bottom of a phone; the others are behind one more button
 _LOOK_EVERY_S = 0.5
+_REST = 10  # drawing takes a tenth of the time at most, however much there is
 _ANEW_EVERY = 30  # looks: what changes with time alone is drawn anew so often
 _STATUS = {"not_allowed": 403, "session_over": 403, "internal": 500, "journal": 503}
 
@@ -53,6 +54,8 @@ class Page:
         self._seen = -1
         self._looks = 0
         self._stops_shown: object = None
+        self._rests_until = 0.0
+        self._trouble: Failure | None = None
         _make_plain(self.client, self.say.language)
         link(self.say("frame.skip"), "#main", "skip")
         self._header()
@@ -126,10 +129,11 @@ class Page:
             self._end()
             return
         with self.notices:
-            show_failure(self.say, failure, self._be_quiet)
+            show_failure(self.say, failure, self.be_quiet)
         self.client.run_javascript("document.querySelector('.notices')?.scrollIntoView({block: 'nearest'})")
 
-    def _be_quiet(self) -> None:
+    def be_quiet(self) -> None:
+        """Take away what was said."""
         self.notices.clear()
 
     def tell(self, text: str) -> None:
@@ -176,32 +180,39 @@ class Page:
 
     async def _look(self) -> None:
         try:
-            app = self.visitor.app
-            changes = app.journal.changes()
+            changes = self.visitor.app.journal.changes()
             self._looks += 1
-            if changes == self._seen and self._looks % _ANEW_EVERY:
+            if (changes == self._seen and self._looks % _ANEW_EVERY) or time.monotonic() < self._rests_until:
                 return
+            began = time.monotonic()
             self._seen = changes
             for draw in (self.draw_banner, *self._live):
                 draw()
                 await asyncio.sleep(0)  # a page with much on it must not keep the others waiting
+            self._rests_until = began + _REST * (time.monotonic() - began)
+            self._is_well()
         except SessionOver:
             self._end()
         except Exception as exc:  # noqa: BLE001 - it is shown, and tried again
-            self._seen = -1
-            failure = failure_for(exc)
-            if failure.code == "not_allowed":
-                self._end()
-            else:
-                self.fail(failure)
+            self._cannot_look(failure_for(exc))
+
+    def _cannot_look(self, failure: Failure) -> None:
+        """Say once why nothing is drawn any more."""
+        self._seen = -1
+        if failure.code == "not_allowed":
+            self._end()
+        elif failure != self._trouble:
+            self.fail(failure)
+            self._trouble = failure
+
+    def _is_well(self) -> None:
+        if self._trouble is not None:
+            self._trouble = None
+            self.be_quiet()
 
     def draw_banner(self) -> None:
         """Show every kill switch that is engaged."""
-        try:
-            stops = self.visitor.app.kill_switch.engaged()
-        except JournalError as exc:
-            self.fail(failure_for(exc))
-            return
+        stops = self.visitor.app.kill_switch.engaged()
         if stops == self._stops_shown:
             return
         self._stops_shown = stops

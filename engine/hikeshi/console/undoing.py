@@ -21,12 +21,14 @@ _MOST = 50
 async def ask_undo(page: Page, *, run: str | None = None, hold: str | None = None) -> None:
     """Plan the undo of a run, or the release of a hold, show it, and do exactly that when somebody says so."""
     say, service = page.say, page.visitor.service
+    page.tell(say("undo.asking"))
     if run is not None:
         done, plan = await page.do(lambda who: service.plan_undo(who, run))
     else:
         done, plan = await page.do(lambda who: service.plan_release(who, [hold or ""]))
     if not done or plan is None:
         return
+    page.be_quiet()
     shown: UndoPlan = plan
 
     async def undo(fields: Fields) -> None:

@@ -171,7 +171,8 @@ class Serving:
 
         failure = failure_of(exc)
         why = failure.message if failure is not None else f"{type(exc).__name__}: a defect"
-        self._trouble(f"{name} cannot go on: {why}", run=name, path="")
+        about = {} if name.startswith("hold ") else {"run": name, "path": ""}
+        self._trouble(f"{name} cannot go on: {why}", **about)
 
     # --- listening --------------------------------------------------------------------------------------------
 

@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 from kept import DAY_S, Kept, tables
+from operated import Operated
 
-from hikeshi.app.retention import Pruned, PruneRefused, plan_prune, prune
+from hikeshi.app.prunable import PrunePlan, PruneRefused, plan_prune
+from hikeshi.app.retention import Pruned, prune
 from hikeshi.audit.keys import KEY_FILE, load_key
 from hikeshi.audit.pack import write_pack
 from hikeshi.audit.verification import verify_journal, verify_pack
 from hikeshi.cli.application import run_command_line
 from hikeshi.journal import JournalPruned, encode_record, verify
 from hikeshi.journal.chain import next_hash
-from hikeshi.journal.pruning import RETENTION, digest_of
+from hikeshi.journal.pruning import RETENTION, PrunedRun, digest_of
 
 YEAR_S = 400 * DAY_S
 
@@ -114,6 +116,19 @@ async def test_what_is_not_signed_and_anchored_stays(kept: Kept) -> None:
     (kept.folder.parent / "gone").mkdir()
     await kept.run("note", 1)
     async with kept.app() as app:
+        assert len(plan_prune(app, YEAR_S).runs) == 1
+
+
+async def test_an_anchor_is_the_same_one_by_whatever_path_the_project_is_named(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else a service, and a command in the project's own folder, would each send it everything."""
+    await kept.run("note", 450)
+    monkeypatch.chdir(kept.folder / "playbooks")
+    kept.folder = Path("..")
+    async with kept.app() as app:
+        state = app.audit.state()
+        assert list(state["anchors"].values()) == [state["records"]]
         assert len(plan_prune(app, YEAR_S).runs) == 1
 
 
@@ -326,6 +341,23 @@ async def test_what_was_said_and_not_done_is_done_by_the_next_call(kept: Kept) -
     assert (await kept.verdict()).status == "ok"
 
 
+async def test_others_go_on_writing_while_it_is_pruned(kept: Kept) -> None:
+    """Another process appends all the time; nothing of it is lost, and what is pruned is signed and gone."""
+    old = await kept.run("note", 450)
+    with Operated(kept.folder).under_load():
+        before = verify(kept.journal).records
+        done = await prune_all(kept)
+
+    assert (done.runs, done.pack is not None) == (1, True)
+    found = await kept.verdict()
+    assert found.status in ("ok", "ok_unanchored_tail")
+    assert (found.problems, found.pruned) == ((), done.records)
+    assert found.records > before
+    async with kept.app() as app:
+        with pytest.raises(JournalPruned):
+            list(app.journal.read(old.run))
+
+
 async def test_a_run_that_goes_on_meanwhile_is_left_alone(kept: Kept) -> None:
     """Its end is not the one that was said to be pruned, so nothing of it is taken out."""
     from hikeshi.journal.pruning import Removal
@@ -347,3 +379,37 @@ async def test_a_pack_of_one_run_beside_pruned_ones_verifies(kept: Kept, tmp_pat
         write_pack(kept.journal, tmp_path / "new.pack", key_of(kept), run=new)
         found = verify_pack(tmp_path / "new.pack", key_of(kept), [kept.anchor])
         assert found.status == "ok"
+
+
+async def test_what_would_change_the_tables_is_not_pruned(kept: Kept) -> None:
+    """It is tried on a copy first: a rule that forgets what belongs together keeps nobody's hold from being seen."""
+    async with kept.app(450) as app:
+        await app.start_run("contain", {"hostname": "pc1"}, actor="mei", mode="live")
+        (hold,) = app.holds()
+    async with kept.app(5) as app:
+        await app.extend(hold.hold, by_s=3600, reason="more", actor="mei")
+    async with kept.app() as app:
+        hashes = app.journal.query("SELECT hash FROM records WHERE run = ? ORDER BY seq", (hold.run,))
+        forgetful = PrunePlan(
+            app.clock.now(), (PrunedRun(hold.run, len(hashes), digest_of(row["hash"] for row in hashes)),)
+        )
+        before = app.journal.size()
+        with pytest.raises(PruneRefused, match="nothing was pruned"):
+            await prune(app, forgetful, kept.archive, actor="ken")
+        assert app.journal.size() == before
+        assert [each.name for each in kept.journal.parent.glob("rehearsal-*")] == []
+        assert not kept.archive.exists()
+
+
+def test_the_commands_say_what_was_pruned(kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:
+    """The one that prunes, and the one that verifies."""
+    asyncio.run(kept.run("note", 450))
+    own = ("--project", str(kept.folder))
+    capsys.readouterr()
+
+    assert run_command_line(["prune", "--older-than", "400d", "--archive", str(kept.archive), *own]) == 0
+    assert capsys.readouterr().out.startswith("1 runs with ")
+    assert run_command_line(["audit", "verify", *own]) == 0
+    assert " of the records were pruned: their hashes are here" in capsys.readouterr().out
+    assert run_command_line(["audit", "verify", "--json", *own]) == 0
+    assert json.loads(capsys.readouterr().out)["pruned"] > 0

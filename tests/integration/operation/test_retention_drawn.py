@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from kept import DAY_S, Kept, tables
 
-from hikeshi.app.retention import plan_prune, prune
+from hikeshi.app.prunable import plan_prune
+from hikeshi.app.retention import prune
 from hikeshi.app.undo_plan import HoldRefused
 
 LIFT = """id: lift

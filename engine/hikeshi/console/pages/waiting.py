@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["waiting_page"]
 
+_MOST = 50
 _WORRYING = ("overdue", "release failed", "lifted?")
 
 
@@ -62,12 +63,15 @@ class _Part:
                 self._number = tag("span", "", "count")
             self._box.put(aria_labelledby=f"c{heading.id}")
             self._shelf = Shelf(tag("div", "", "cards"))
+            self._more = tag("p", "", "warn")
 
     def put(self, cards: list[Card]) -> None:
         self.count = len(cards)
         self._number.say(str(len(cards)))
         self._box.set_visibility(bool(cards))
-        self._shelf.put(cards)
+        self._shelf.put(cards[:_MOST])
+        left = len(cards) - _MOST
+        self._more.say(self._page.say("common.more", count=left) if left > 0 else "")
 
 
 def _question(page: Page, question: Mapping[str, Any]) -> Card:

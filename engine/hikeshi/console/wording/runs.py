@@ -148,6 +148,7 @@ RUNS: Mapping[str, tuple[str, str]] = {
     "undo.undo": ("Undo", "取り消す"),
     "undo.release_title": ("Release this?", "解除しますか?"),
     "undo.release": ("Release", "解除する"),
+    "undo.asking": ("Asking the products how it is now …", "製品に現在の状態を照会しています …"),
     "undo.nothing": ("There is nothing to undo", "取り消す対象がありません"),
     "undo.override": (
         "Undo also what somebody else has changed since",

@@ -95,15 +95,21 @@ async def test_nothing_is_said_where_encryption_is_on_or_not_known(answer: httpx
     assert not sent(router)
 
 
-@pytest.mark.parametrize(
-    "channel", ["soc", "#soc", "#a/b:example", "!a/../b:example", "#a%2fb:example", "", "@mei:example"]
-)
+@pytest.mark.parametrize("channel", ["soc", "#a/b:example", "!a/../b:example", "#a%2fb:example", "", "@mei:example"])
 async def test_what_is_no_room_is_refused(channel: str):
     """Before anything is asked of the homeserver."""
     router = homeserver()
     with through(door()), pytest.raises(Invalid):
         await matrix(router).post(channel, "hello")
     assert not router.calls
+
+
+async def test_an_alias_without_a_server_is_one_of_the_own_homeserver():
+    """So that the same name may stand for a channel of Slack and for a room."""
+    router = homeserver()
+    with through(door()):
+        await matrix(router).post("#soc", "hello")
+    assert any(call.request.url.raw_path.endswith(b"/directory/room/%23soc%3Aexample") for call in router.calls)
 
 
 async def test_the_delay_that_older_homeservers_ask_for_is_in_the_body():
