@@ -52,6 +52,7 @@ def test_a_host_is_found_planned_run_approved_held_and_released(
     expect(mei.page.locator("main")).to_contain_text(name)
     mei.page.locator("article summary").first.click()
     expect(mei.page.locator("article pre").first).to_contain_text("/devices/entities/devices-actions/v2")
+    expect(mei.page.locator("main")).to_contain_text("ガードレールによる承認" if ja else "A guardrail asks")
     shot(mei, "mei-sees-the-plan", full=True)
     assert isolated(desk) == []
 

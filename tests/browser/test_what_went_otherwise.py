@@ -160,6 +160,7 @@ def test_a_hold_is_extended_and_read_back(visit: Visit, desk: Desk, served: Serv
     ken.page.locator("article", has_text="isolate-on-alert").get_by_role("button", name="Apply it").click(
         timeout=20_000
     )
+    expect(ken.dialog).to_contain_text(host(3))
     ken.agree("Apply it")
     ken.page.wait_for_url("**/runs/*")
     expect(ken.page.locator(".mark.large")).to_contain_text("Succeeded")
@@ -190,6 +191,7 @@ def test_an_offered_plan_is_declined_by_whom_it_is_offered_to(
     card.get_by_role("link", name="See the plan").click()
     ken.page.wait_for_url("**/plans/*")
     expect(ken.page.locator("main")).to_contain_text(host(4))
+    expect(ken.page.get_by_role("button", name="Apply it")).to_be_visible()
     ken.open("/triggers")
     expect(ken.page.locator("table").first).to_contain_text("isolate-on-alert")
     ken.shot("triggers")

@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "safety.md"
-TESTS = ("unit", "properties", "contract", "integration", "acceptance", "simulate", "crash")
+TESTS = ("unit", "properties", "contract", "integration", "acceptance", "browser", "simulate", "crash")
 
 PARTS: dict[str, dict[int, str]] = {
     "What leaves the process": {

@@ -92,7 +92,7 @@ async def session_response(
 ) -> Response:
     """Begin a session for somebody, and send their browser to a page of this server."""
     _, secret = await service.tokens.make(
-        f"console of {who.shown or who.actor}",
+        who.shown or who.actor,
         who.roles,
         good_for_s=SESSION_S,
         by=who.actor,

@@ -9,10 +9,11 @@ from hikeshi.access.roles import Permission
 from hikeshi.console.dialogs import asking
 from hikeshi.console.elements import Fields, button, counting, fact, link, moment, tag
 from hikeshi.console.frame import Page
+from hikeshi.console.plan_targets import targets_in_short
 from hikeshi.console.question import asked
 from hikeshi.console.shelf import Card
 
-__all__ = ["offer_cards"]
+__all__ = ["may_decide", "offer_buttons", "offer_cards"]
 
 Offer = Mapping[str, Any]
 
@@ -50,9 +51,27 @@ def _draw(page: Page, offer: Offer) -> None:
             moment(offer["offered_at"])
     with tag("div", "", "buttons"):
         link(say("offer.see"), f"/plans/{offer['plan']}", "as-button")
-        if may_decide(page, offer):
-            button(say("offer.decline"), lambda: _decline(page, offer))
-            button(say("offer.accept"), lambda: _accept(page, offer), "primary")
+        _buttons(page, offer)
+
+
+def _buttons(page: Page, offer: Offer) -> None:
+    if may_decide(page, offer):
+        button(page.say("offer.decline"), lambda: _decline(page, offer))
+        button(page.say("offer.accept"), lambda: _accept(page, offer), "primary")
+
+
+def offer_buttons(page: Page, plan: str) -> bool:
+    """Draw what decides about a plan, if it is one that a trigger offers. Return whether it is."""
+    service = page.visitor.service
+    if service.triggers is None:
+        return False
+    offers = service.watch_triggers(page.visitor.who()).offers()
+    offer = next((each for each in offers if each["plan"] == plan), None)
+    if offer is not None:
+        tag("p", page.say("offer.kicker", trigger=f"{offer['playbook']}/{offer['trigger']}"), "dim")
+        with tag("div", "", "buttons"):
+            _buttons(page, offer)
+    return offer is not None
 
 
 async def _accept(page: Page, offer: Offer) -> None:
@@ -65,6 +84,7 @@ async def _accept(page: Page, offer: Offer) -> None:
 
     with asking(page, page.say("offer.accept_title"), page.say("offer.accept"), do, danger=True):
         tag("p", page.say("offer.accept_then"))
+        targets_in_short(page, service.watch_triggers(page.visitor.who()).offered_plan(offer["plan"])["report"])
 
 
 async def _decline(page: Page, offer: Offer) -> None:

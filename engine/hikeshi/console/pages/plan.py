@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hikeshi.access.roles import Permission
@@ -12,6 +12,9 @@ from hikeshi.console.dialogs import asking
 from hikeshi.console.elements import Fields, button, fact, link, tag
 from hikeshi.console.frame import Page
 from hikeshi.console.marks import mark
+from hikeshi.console.offers import offer_buttons
+from hikeshi.console.plan_targets import labels_of, targets_in_short
+from hikeshi.console.question import asked
 from hikeshi.console.run_names import name_of
 
 __all__ = ["plan_page"]
@@ -107,12 +110,11 @@ class _Plan:
                 link(state.taken, f"/runs/{state.taken}")
         with tag("div", "", "buttons"):
             link(say("plan.again"), f"/playbooks/{state.program.main}?again={self._run}", "as-button")
-            if not visitor.may(Permission.RUN) or not is_good:
-                return
-            button(say("plan.run"), lambda: self._ask_run(report))
-            if state.saved is None:
-                button(say("plan.apply"), lambda: self._ask_apply(report), "danger")
-        if state.saved is not None and state.taken is None:
+            if visitor.may(Permission.RUN) and is_good:
+                button(say("plan.run"), lambda: self._ask_run(report))
+                if state.saved is None:
+                    button(say("plan.apply"), lambda: self._ask_apply(report), "danger")
+        if state.saved is not None and state.taken is None and not offer_buttons(self._page, self._run):
             tag("p", say("plan.saved"), "dim")
 
     async def _ask_apply(self, report: Mapping[str, Any]) -> None:
@@ -128,7 +130,7 @@ class _Plan:
 
         with asking(self._page, self._say("plan.apply_title"), self._say("plan.apply"), apply, danger=True):
             tag("p", self._say("plan.apply_then"))
-            _targets_in_short(self._page, report)
+            targets_in_short(self._page, report)
 
     async def _ask_run(self, report: Mapping[str, Any]) -> None:
         async def run(_: Fields) -> None:
@@ -143,7 +145,7 @@ class _Plan:
 
         with asking(self._page, self._say("plan.run_title"), self._say("plan.run"), run, danger=True):
             tag("p", self._say("plan.run_then"))
-            _targets_in_short(self._page, report)
+            targets_in_short(self._page, report)
 
 
 def summary(page: Page, report: Mapping[str, Any]) -> str:
@@ -164,33 +166,16 @@ def _is(action: Action, effect: str, certainty: str) -> bool:
     return action["effect"] == effect and action["certainty"] == certainty and not action["already"]
 
 
-def _targets_in_short(page: Page, report: Mapping[str, Any]) -> None:
-    with tag("ul", "", "short"):
-        for action in report["actions"][:10]:
-            if not action["already"]:
-                labels = ", ".join(_labels(action)[:5])
-                tag("li", f"{action['action']}  {labels}  ({action['connector'] or page.say('plan.not_known')})")
-        if len(report["actions"]) > 10:
-            tag("li", page.say("common.more", count=len(report["actions"]) - 10))
-
-
-def _labels(action: Action) -> list[str]:
-    target = action["target"]
-    if target is None:
-        return []
-    return [str(each["label"]) for each in (target if isinstance(target, list) else [target])]
-
-
 def _action(page: Page, number: int, action: Action) -> None:
     say = page.say
     with tag("div", "", "card-head"):
         with tag("h3", "", "one"):
             tag("span", f"{number}.", "dim")
             tag("span", action["action"], "code")
-            for each in _labels(action)[:3] or [_channel(action)]:
+            for each in labels_of(action)[:3] or [_channel(action)]:
                 tag("span", each, "target")
-            if len(_labels(action)) > 3:
-                tag("span", say("common.more", count=len(_labels(action)) - 3), "dim")
+            if len(labels_of(action)) > 3:
+                tag("span", say("common.more", count=len(labels_of(action)) - 3), "dim")
         sure = action["certainty"] == "certain"
         with tag("span", "", f"mark {'good' if sure else 'warn'}"):
             tag("span", "✓" if sure else "?", aria_hidden="true")
@@ -203,6 +188,8 @@ def _action(page: Page, number: int, action: Action) -> None:
             fact(say("plan.condition"), action["condition"], "code")
         if action["approvals"]:
             fact(say("plan.approval"), ", ".join(action["approvals"]), "code")
+        for each in action["consents"]:
+            fact(say("plan.consent"), say("plan.asks", who=_who(page, each["by"]), quorum=each["quorum"]))
         if action["hold_s"] is not None:
             fact(say("plan.hold"), _hold(page, action["hold_s"]))
     if action["already"]:
@@ -222,7 +209,7 @@ def _channel(action: Action) -> str:
 
 def _exactly(page: Page, action: Action) -> None:
     """Show every target and every request, when somebody opens it."""
-    labels = _labels(action)
+    labels = labels_of(action)
     if len(labels) > 3:
         with tag("details"):
             tag("summary", page.say("plan.targets", count=len(labels)))
@@ -260,16 +247,18 @@ def _body(body: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
+def _who(page: Page, by: Sequence[str]) -> str:
+    return ", ".join(asked(page, entry) for entry in by)
+
+
 def _pauses(page: Page, report: Mapping[str, Any]) -> None:
     """Show what it would ask and wait for."""
     say = page.say
     rows: list[tuple[str, str, str]] = []
     for each in report["approvals"]:
-        who = ", ".join(each["by"])
-        rows.append(
-            (say("question.approval"), _text(each["question"]), say("plan.asks", who=who, quorum=each["quorum"]))
-        )
-    rows += [(say("question.form"), _text(each["question"]), ", ".join(each["by"])) for each in report["forms"]]
+        asks = say("plan.asks", who=_who(page, each["by"]), quorum=each["quorum"])
+        rows.append((say("question.approval"), _text(each["question"]), asks))
+    rows += [(say("question.form"), _text(each["question"]), _who(page, each["by"])) for each in report["forms"]]
     rows += [(say("plan.wait"), each["until"], each["path"]) for each in report["waits"]]
     rows += [(say("plan.releases"), _text(each["targets"]), each["path"]) for each in report["releases"]]
     if not rows:

@@ -72,6 +72,7 @@ RUNS: Mapping[str, tuple[str, str]] = {
     "plan.effect": ("Effect", "効果"),
     "plan.condition": ("If", "条件"),
     "plan.approval": ("Only after", "必要な承認"),
+    "plan.consent": ("A guardrail asks", "ガードレールによる承認"),
     "plan.hold": ("Held", "維持期間"),
     "plan.hold_for": ("{time}, then undone by itself", "{time}、その後自動解除"),
     "plan.hold_unknown": ("for a time that is not known yet", "期間は未確定"),
