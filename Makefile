@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo console test check bench crash crash-syscalls crash-disk crash-stop simulate-faults mutate clean
+.PHONY: demo console test check bench bench-service crash crash-syscalls crash-disk crash-stop simulate-faults mutate clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -40,6 +40,12 @@ mutate: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	@$(BIN)/python tests/bench/run.py
+
+# How soon the service is ready and what it takes; 200 events a second for a minute, and once more with a kill in between.
+bench-service: $(READY)
+	@$(BIN)/python tests/bench/serving.py
+	@$(BIN)/python tests/bench/events.py
+	@$(BIN)/python tests/bench/events.py --kill
 
 crash: $(READY)
 	@$(BIN)/python tests/crash/run.py

@@ -52,7 +52,7 @@ def main() -> int:
     """Measure, or serve if another one of these asks for it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=200, help="events a second")
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--kill", action="store_true", help="kill the service in the middle, and start it again")
     parser.add_argument("--no-work", action="store_true", help="begin the runs, and don't go on with them meanwhile")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
