@@ -247,6 +247,7 @@ def _listener(place: Listening) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((place.host, place.port))
+        listener.listen(2048)  # who comes before the server is up waits in line, and is not turned away
     except OSError as exc:
         listener.close()
         where = f"{place.host}:{place.port}"
