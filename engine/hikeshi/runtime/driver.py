@@ -234,9 +234,12 @@ class Driver:
             await self._store([], messages)
         deliveries = [each for each in deliveries if not self._refuse_cancelled(each)]
         deliveries = [each for each in deliveries if not await self._is_counted(each)]
-        events = [event for each in deliveries for event in each.events if self._still_fits(each, event)]
-        if events:
-            await self._store(events)
+        # The time of the run ends waits, so whatever ended at the same moment is looked at after it.
+        of_run = [each for each in deliveries if each.ended == ""]
+        for part in (of_run, [each for each in deliveries if each.ended != ""]):
+            events = [event for each in part for event in each.events if self._still_fits(each, event)]
+            if events:
+                await self._store(events)
         for delivery in deliveries:
             if delivery.key is not None:
                 await self._take_key(delivery.key)
