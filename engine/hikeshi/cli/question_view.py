@@ -65,7 +65,8 @@ def _targets(shows: Sequence[Mapping[str, Any]], most: int | None) -> Lines:
         where = f"  on {each['connector']}"
         action = Styled(pad(each["action"], wide), "bold")
         label = pad(str(each["label"]), labels)
-        yield _line("" if number else "would do", action, f"  {label}{where}", Styled(identity, "dim"))
+        so_now = Styled("  is so already", "dim") if each.get("already") else ""
+        yield _line("" if number else "would do", action, f"  {label}{where}", Styled(identity, "dim"), so_now)
     if most is not None and len(shows) > most:
         yield _line("", f"and {len(shows) - most} more targets")
 

@@ -93,7 +93,8 @@ def _targets(page: Page, question: Question) -> None:
 def _target(page: Page, shown: Mapping[str, Any]) -> None:
     say = page.say
     with tag("tr"):
-        tag("th", str(shown["label"]), "strong", scope="row")
+        label = str(shown["label"])
+        tag("th", say("question.already", label=label) if shown.get("already") else label, "strong", scope="row")
         tag("td", shown["action"], "code", data_label=say("column.action"))
         tag("td", shown["connector"], "", data_label=say("column.connector"))
         tag("td", str(shown["target"]), "code dim", data_label=say("column.identity"))

@@ -30,7 +30,8 @@ async def look_ahead(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the targets that the covered changes would have, and what could not be predicted.
 
-    `gate` is one for plans: reads are made, nothing else leaves. A target: `{action, connector, target, label, path}`.
+    `gate` is one for plans: reads are made, nothing else leaves. A target: `{action, connector, target, label, path}`,
+    with `already` where it is so now: allowing it holds it, should somebody else let it go.
     """
     from hikeshi.runtime.driver import Driver
 
@@ -55,8 +56,6 @@ def _shown(state: RunState, approval: str, failed_before: set[str]) -> tuple[lis
     for node in covered_by(state, approval):
         plan = node.plan
         assert plan is not None
-        if plan.already:
-            continue
         targets = _as_list(plan.target)
         if not targets:
             not_known.append(f"{node.path}: {plan.action}: {'; '.join(plan.not_checked) or 'its target'}")
@@ -67,6 +66,7 @@ def _shown(state: RunState, approval: str, failed_before: set[str]) -> tuple[lis
                 "target": target["identity"],
                 "label": target["label"],
                 "path": node.path,
+                **({"already": True} if plan.already else {}),
             }
             for target in targets
         ]

@@ -18,6 +18,7 @@ PEOPLE: Mapping[str, tuple[str, str]] = {
     "question.so_far": ("{given} of {needed}", "{given} / {needed}"),
     "question.since": ("Asked", "依頼日時"),
     "question.targets": ("Exactly this would be done ({count})", "実行される内容({count}件)"),
+    "question.already": ("{label} (is so already)", "{label}(すでに適用済み)"),
     "question.nothing_predicted": (
         "Nothing could be predicted. Every target is asked for again before anything is sent to it.",
         "内容を予測できません。送信前に対象ごとに改めて承認を求めます。",
