@@ -318,6 +318,10 @@ class Checks:
         if facts.playbook != "main":
             return
         seen = {path: node.status.value for path, node in state.nodes.items()}
+        if any(record.kind == "KeyRefused" and record.path == "" for record in world.disk.journal.read(run)):
+            if seen or facts.finished != "failed":  # two began at one moment, and this one never had its turn
+                world.break_("statuses-follow-the-language", f"{run} was refused its key, and did {sorted(seen)}")
+            return
         errors = {path: node.error.kind for path, node in state.nodes.items() if node.error is not None}
         oracle = Oracle(world.written, seen, errors, world.schedule.calm)
         wrong = oracle.judge(facts.inputs["tag"], facts.finished)
