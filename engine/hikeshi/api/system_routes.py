@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,13 +11,13 @@ from pydantic import BaseModel, Field
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, JSONResponse
 
-from hikeshi.access.tokens import Token
 from hikeshi.api.bodies import Me, TokenDocument
 from hikeshi.api.doors import Auditor, Key, Looker, OneService, Porter, once
 from hikeshi.api.failures import PLAIN_RESPONSES
 from hikeshi.documents.audit import verdict_document
 from hikeshi.documents.connectors import instances_of, product_document
 from hikeshi.documents.guardrails import approval_of, breaker_of, limit_of, protected_of
+from hikeshi.documents.tokens import token_document
 
 if TYPE_CHECKING:
     from hikeshi.app import Hikeshi
@@ -120,24 +119,11 @@ async def export(
     )
 
 
-def _shown(tokens: list[Token], now: Any) -> Iterator[dict[str, Any]]:
-    for each in tokens:
-        yield {
-            "token": each.token,
-            "name": each.name,
-            "person": each.person,
-            "roles": [str(role) for role in each.roles],
-            "status": each.status(now),
-            "made_by": each.made_by,
-            "made_at": each.made_at.isoformat(),
-            "expires_at": each.expires_at.isoformat(),
-        }
-
-
 @routes.get("/tokens", response_model=list[TokenDocument])
 async def tokens(who: Porter, service: OneService) -> Any:
     """List every token, without its secret. New ones are made on the server alone: 'hikeshi token new'."""
-    return list(_shown(await service.all_tokens(who), service.app.clock.now()))
+    now = service.app.clock.now()
+    return [token_document(each, now) for each in await service.all_tokens(who)]
 
 
 @routes.post("/tokens/{token}/revoke", response_model=TokenDocument)
@@ -145,6 +131,6 @@ async def revoke(request: Request, token: str, who: Porter, service: OneService,
     """Let a token, and the sessions that began with it, open nothing any more."""
 
     async def do() -> tuple[int, Any]:
-        return 200, next(_shown([await service.revoke(who, token)], service.app.clock.now()))
+        return 200, token_document(await service.revoke(who, token), service.app.clock.now())
 
     return await once(request, service, who, key, do)

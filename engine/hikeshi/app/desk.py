@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hikeshi.app.errors import UnknownRun
 from hikeshi.app.plans import Plans
 
 if TYPE_CHECKING:
+    from hikeshi.access.tokens import Tokens
     from hikeshi.app.following import Following
 
 __all__ = ["Desk"]
@@ -17,6 +20,16 @@ _MOST_NAMES = 2000
 
 class Desk(Plans):
     """The runs of a project, as people ask for them."""
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """What programs and people come in with. Raises JournalError."""
+        from hikeshi.access.tokens import Tokens
+
+        return Tokens(self.journal, self.clock.now, self._names)
+
+    def _names(self) -> Mapping[str, str]:
+        return {id_: person.name for id_, person in self.config.people.items()}
 
     def check_run(self, run: str) -> None:
         """Raise UnknownRun, with the run that may have been meant, unless there is a run of this ID."""

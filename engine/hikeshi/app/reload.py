@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hikeshi.playbook.library import Stamp, stamp_of, stamps_of
 from hikeshi.project import Config, ProjectError, load_config
 from hikeshi.project.config import FILE_NAME
 
@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Reload"]
 
-Stamp = tuple[int, int, int]
-
 
 class Reload:
     """Looks at the files of one project, and lets it take what has changed."""
 
     def __init__(self, app: Hikeshi) -> None:
         self._app = app
-        self._config_stamp = _stamp(app.config.folder / FILE_NAME)
+        self._config_stamp = stamp_of(app.config.folder / FILE_NAME)
         self._stamps: Mapping[Path, Stamp] | None = None
         self._broken: set[str] = set()
 
@@ -32,7 +30,7 @@ class Reload:
         """Take what has changed, and return what people have to know of it, each thing once. Raises JournalError."""
         told = self._look_at_config()
         folders = self._app.library.folders
-        stamps = await asyncio.to_thread(_stamps, folders)
+        stamps = await asyncio.to_thread(stamps_of, folders)
         if stamps != self._stamps:
             is_first, self._stamps = self._stamps is None, stamps
             if not is_first:
@@ -41,7 +39,7 @@ class Reload:
 
     def _look_at_config(self) -> list[str]:
         path = self._app.config.folder / FILE_NAME
-        stamp = _stamp(path)
+        stamp = stamp_of(path)
         if stamp == self._config_stamp:
             return []
         self._config_stamp = stamp
@@ -79,22 +77,3 @@ class Reload:
         broken = {f"{name}: {why}" for name, why in self._app.library.kept.items()}
         new, self._broken = sorted(broken - self._broken), broken
         return [f"the playbook {text}; its last good version stays in use" for text in new]
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
-
-def _stamps(folders: Sequence[Path]) -> dict[Path, Stamp]:
-    found: dict[Path, Stamp] = {}
-    for folder in folders:
-        for above, _, names in os.walk(folder):
-            for name in names:
-                stamp = _stamp(Path(above, name)) if name.endswith((".yaml", ".yml")) else None
-                if stamp is not None:
-                    found[Path(above, name)] = stamp
-    return found

@@ -8,12 +8,11 @@ malformed, stale or no click, 401 not signed as it has to be, 404 chat has no Sl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from hikeshi.access.identity import Identity
 from hikeshi.chat.deciding import decide, identity_of, person_with
@@ -22,6 +21,7 @@ from hikeshi.chat.slack_response import SlackResponses
 from hikeshi.journal import JournalError
 from hikeshi.project.webhooks import WebhookSource
 from hikeshi.service.replies import KeyReused, Replies, ReplyPending
+from hikeshi.triggers.message import body_of, content_type_of, headers_of, refusal
 from hikeshi.triggers.verify import Delivery, Refused, SigningSecret, Unavailable, Verifier, verifier_of
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ class SlackDoor:
             return await self._take(request)
         except Refused as exc:
             await self._note(request, exc)
-            return _error(exc.status, exc.code, str(exc), {"Allow": "POST"} if exc.status == 405 else {})
+            return refusal(exc.status, exc.code, str(exc), {"Allow": "POST"} if exc.status == 405 else {})
         except (Unavailable, JournalError) as exc:
             _log.error("chat_door_unavailable", kind=type(exc).__name__)
-            return _error(503, "unavailable", "this can't be taken now; click once more", {"Retry-After": "5"})
+            return refusal(503, "unavailable", "this can't be taken now; click once more", {"Retry-After": "5"})
 
     async def _note(self, request: Request, exc: Refused) -> None:
         """Record who was turned away. They are told so whether that can be stored or not."""
@@ -87,9 +87,10 @@ class SlackDoor:
 
     async def _take(self, request: Request) -> Response:
         secret, verifier = self._verifier()
-        headers = _headers(request)
-        _check_head(headers, verifier)
-        delivery = Delivery(headers, _FORM, await _body(request), self._service.app.clock.now())
+        headers = headers_of(request)
+        content_type = content_type_of(headers, [_FORM], verifier, most_bytes=LARGEST_BYTES)
+        body = await body_of(request, most_bytes=LARGEST_BYTES, within_s=_BODY_WITHIN_S)
+        delivery = Delivery(headers, content_type, body, self._service.app.clock.now())
         await secret.ready()
         verified = await verifier.verify(delivery)
         try:
@@ -139,45 +140,3 @@ class SlackDoor:
         who = identity_of(person, "slack", click.member)
         _, text = await decide(self._service, who, click.decision, click.asked)
         return text
-
-
-def _headers(request: Request) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in request.headers.raw:
-        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    return found
-
-
-def _check_head(headers: Mapping[str, list[str]], verifier: Verifier) -> None:
-    """Refuse by its headers what need not be read."""
-    content_type = headers.get("content-type", [""])[0].partition(";")[0].strip().lower()
-    if content_type != _FORM or "content-encoding" in headers:
-        raise Refused(415, "content_type", f"the body has to be {_FORM}, and not compressed")
-    length = headers.get("content-length", ["0"])[0]
-    if not length.isdecimal() or int(length) > LARGEST_BYTES:
-        raise _too_large()
-    if any(name not in headers for name in verifier.needs):
-        raise Refused(401, "unsigned", "this message is not signed as it has to be")
-
-
-async def _body(request: Request) -> bytes:
-    """Return the body. Raises Refused as soon as it is known to be too large, whatever was announced."""
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(_BODY_WITHIN_S):
-            async for part in request.stream():
-                size += len(part)
-                if size > LARGEST_BYTES:
-                    raise _too_large()
-                parts.append(part)
-    except TimeoutError:
-        raise Refused(408, "slow", f"the body did not come within {_BODY_WITHIN_S:g} s") from None
-    return b"".join(parts)
-
-
-def _too_large() -> Refused:
-    return Refused(413, "too_large", f"the body has more than {LARGEST_BYTES} bytes")
-
-
-def _error(status: int, code: str, message: str, headers: Mapping[str, Any]) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers=dict(headers))

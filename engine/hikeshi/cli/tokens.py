@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,9 +9,10 @@ import typer
 from hikeshi.cli.failure import CommandError
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled
+from hikeshi.documents.tokens import token_document
 
 if TYPE_CHECKING:
-    from hikeshi.access.tokens import Token, Tokens
+    from hikeshi.access.tokens import Token
 
 __all__ = ["list_tokens", "new", "revoke"]
 
@@ -49,14 +49,14 @@ def new(
         raise CommandError("usage", f"--expires: {exc}") from None
 
     async def make() -> tuple[Token, str]:
-        return await _tokens(session).make(name, roles, good_for_s=good_for_s, by=session.actor, person=person)
+        return await session.app.tokens.make(name, roles, good_for_s=good_for_s, by=session.actor, person=person)
 
     try:
         token, text = session.wait_for(make())
     except ValueError as exc:
         raise CommandError("usage", str(exc)) from None
     if session.output.as_json:
-        session.output.document({**_document(token, session.app.clock.now()), "text": text})
+        session.output.document({**token_document(token, session.app.clock.now()), "text": text})
         return 0
     session.output.verbatim(text + "\n")
     session.output.note(
@@ -68,9 +68,9 @@ def new(
 def list_tokens(session: Session) -> int:
     """List the tokens, without their secrets."""
     now = session.app.clock.now()
-    found = _tokens(session).all() if session.app.journal_path.exists() else []
+    found = session.app.tokens.all() if session.app.journal_path.exists() else []
     if session.output.as_json:
-        session.output.document({"tokens": [_document(each, now) for each in found]})
+        session.output.document({"tokens": [token_document(each, now) for each in found]})
         return 0
     if not found:
         session.output.line("There are no tokens. 'hikeshi token new NAME --role ROLE' makes one.")
@@ -98,34 +98,14 @@ def revoke(
     from hikeshi.access.tokens import NotKnown
 
     async def end() -> Token:
-        return await _tokens(session).revoke(token, by=session.actor)
+        return await session.app.tokens.revoke(token, by=session.actor)
 
     try:
         revoked = session.wait_for(end())
     except NotKnown as exc:
         raise CommandError("unknown_token", str(exc)) from None
     if session.output.as_json:
-        session.output.document(_document(revoked, session.app.clock.now()))
+        session.output.document(token_document(revoked, session.app.clock.now()))
     else:
         session.output.line(f"Token {revoked.token} ({revoked.name}) opens nothing any more.")
     return 0
-
-
-def _tokens(session: Session) -> Tokens:
-    from hikeshi.access.tokens import Tokens
-
-    app = session.app
-    return Tokens(app.journal, app.clock.now, lambda: {id_: each.name for id_, each in app.config.people.items()})
-
-
-def _document(token: Token, now: datetime) -> dict[str, Any]:
-    return {
-        "token": token.token,
-        "name": token.name,
-        "person": token.person,
-        "roles": [str(role) for role in token.roles],
-        "status": token.status(now),
-        "made_by": token.made_by,
-        "made_at": token.made_at.isoformat(),
-        "expires_at": token.expires_at.isoformat(),
-    }

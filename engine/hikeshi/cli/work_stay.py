@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hikeshi.cli.complaints import Complaints
@@ -19,6 +16,7 @@ from hikeshi.cli.work import Shift
 from hikeshi.journal import JournalUnavailable
 from hikeshi.report import changes, run_report, waits_of
 from hikeshi.runtime.worker import Worker
+from hikeshi.serving.stopping import stopped_by_signals
 
 if TYPE_CHECKING:
     from hikeshi.core import RunState
@@ -41,7 +39,7 @@ async def work_for_ever(session: Session) -> int:
     stopping = asyncio.Event()
     note("Working. Ctrl-C or SIGTERM stops it; actions under way come to their end.")
     try:
-        with _listening(session, stopping):
+        with stopped_by_signals(stopping, note):
             while not stopping.is_set():
                 try:
                     await _until_stopped(Worker(shift, app.clock, ended=shift.ended, trouble=shift.trouble), stopping)
@@ -72,28 +70,6 @@ async def _wait(stopping: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stopping.wait(), seconds)
     except TimeoutError:
         return
-
-
-@contextmanager
-def _listening(session: Session, stopping: asyncio.Event) -> Iterator[None]:
-    """Stop in good order at the first Ctrl-C or SIGTERM, and at once at the second."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-
-    def stop() -> None:
-        if stopping.is_set():
-            task.cancel()
-            return
-        stopping.set()
-        session.output.note("Stopping when what is under way has ended. Once more stops at once; it is stored.")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 class LongShift(Shift):

@@ -5,6 +5,7 @@ The first folder that has an ID wins, so a project's own playbook takes the plac
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,10 +26,13 @@ __all__ = [
     "Library",
     "NotLoadable",
     "PlaybookFile",
+    "Stamp",
     "UnknownPlaybook",
     "check_folder",
     "read_playbook",
     "shipped_folder",
+    "stamp_of",
+    "stamps_of",
 ]
 
 _ID_LINE = re.compile(
@@ -36,6 +40,9 @@ _ID_LINE = re.compile(
 )
 _HEAD = 64 * 1024
 _SUFFIXES = (".yaml", ".yml")
+
+Stamp = tuple[int, int, int, int]
+"""When a file was changed, its size, its number, who may read it: what differs when something else is read."""
 
 
 class UnknownPlaybook(LookupError):
@@ -218,6 +225,30 @@ def check_folder(
             found += check_playbook(playbook, catalogue, known)
             found += _duplicates(playbook, seen)
     return in_order(found)
+
+
+def stamps_of(folders: Iterable[Path]) -> dict[Path, Stamp]:
+    """Return the stamp of each playbook file. A file that goes while this looks is not there."""
+    found: dict[Path, Stamp] = {}
+    for folder in folders:
+        for above, names, files in os.walk(folder):
+            names[:] = sorted(name for name in names if not name.startswith("."))
+            for name in sorted(files):
+                path = Path(above, name)
+                if path.suffix in _SUFFIXES and not path.stem.endswith(".test") and not name.startswith("."):
+                    stamp = stamp_of(path)
+                    if stamp is not None:
+                        found[path] = stamp
+    return found
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return what differs when the text of a file does, or None if there is no such file."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_mode
 
 
 def _duplicates(playbook: Playbook, seen: dict[str, Position]) -> Iterator[Problem]:

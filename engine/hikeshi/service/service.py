@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hikeshi.access.identity import Identity
 from hikeshi.access.roles import Permission
-from hikeshi.access.tokens import Token, Tokens
+from hikeshi.access.tokens import Token
 from hikeshi.service.errors import Denied, NoTriggers
 from hikeshi.service.request_log import RequestLog
 
@@ -50,12 +50,9 @@ class Service:
         self.triggers = triggers
         self.stopping = False
         self._wake = wake
-        self.tokens = Tokens(app.journal, app.clock.now, self._people)
+        self.tokens = app.tokens
         self.requests = RequestLog(app)
         app.people_to_release = _PEOPLE_TO_RELEASE
-
-    def _people(self) -> Mapping[str, str]:
-        return {id_: person.name for id_, person in self.app.config.people.items()}
 
     # --- the one check ----------------------------------------------------------------------------------------
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from hikeshi.console.doors import ConsoleDoor
 from hikeshi.journal import JournalError
 from hikeshi.service.service import Service
 from hikeshi.service.shift import worker_for
+from hikeshi.serving.stopping import stopped_by_signals
 from hikeshi.serving.tracing import tracing_from_environment
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Serving:
         if self._triggers is not None:
             jobs.append(self._triggers.run())
         tasks = [asyncio.create_task(each) for each in jobs]
-        with self._signals():
+        with stopped_by_signals(self._stopping, self._say):
             try:
                 await self._until_stopped(tasks)
             except asyncio.CancelledError:
@@ -205,37 +205,12 @@ class Serving:
         self._say(f"Serving at {scheme}://{shown}:{port}  (Ctrl-C stops it)")
         await self._server.serve(sockets=[listener])
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Stop in good order at the first Ctrl-C or SIGTERM, and at once at the second."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
 
-        def stop() -> None:
-            if self._stopping.is_set():
-                task.cancel()
-                return
-            self._say("Stopping when what is under way has ended. Once more stops at once; it is stored.")
-            self._stopping.set()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-
-def serve_project(
+async def serve_project(
     app: Hikeshi, listening: Listening, say: Callable[[str], None], *, triggers: bool = True
-) -> Coroutine[Any, Any, int]:
-    """Serve a project until it is told to stop, and give the exit code."""
-
-    async def serve() -> int:
-        return await Serving(app, listening, say, triggers=triggers).run()
-
-    return serve()
+) -> int:
+    """Serve a project until it is told to stop, and return the exit code."""
+    return await Serving(app, listening, say, triggers=triggers).run()
 
 
 def _listener(place: Listening) -> socket.socket:

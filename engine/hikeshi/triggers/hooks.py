@@ -8,8 +8,8 @@ large, 415 another type of content, 503 when it can't be stored or verified now.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from hikeshi.journal import JournalError
 from hikeshi.project.webhooks import WebhookSource
+from hikeshi.triggers.message import body_of, content_type_of, headers_of, refusal
 from hikeshi.triggers.refusals import UNKNOWN
 from hikeshi.triggers.verify import Delivery, Refused, SigningSecret, Unavailable, Verified, Verifier, verifier_of
 
@@ -71,26 +72,21 @@ class _Hooks:
         except Refused as exc:
             self._note(source, exc.code)
             allow = {"Allow": "POST"} if exc.status == 405 else {}
-            return _error(exc.status, exc.code, str(exc), allow)
+            return refusal(exc.status, exc.code, str(exc), allow)
         except (Unavailable, JournalError) as exc:
             self._note(source, "unavailable")
             self._triggers.complain(f"webhook {name}: {exc}")
             text = "this can't be taken now; send it again"
-            return _error(503, "unavailable", text, {"Retry-After": str(_RETRY_AFTER_S)})
+            return refusal(503, "unavailable", text, {"Retry-After": str(_RETRY_AFTER_S)})
 
     def _note(self, source: WebhookSource | None, code: str) -> None:
         self._triggers.note_refusal(UNKNOWN if source is None else source.name, code)
 
     async def _take(self, source: WebhookSource, request: Request) -> Response:
         verifier = self._verifier(source)
-        headers = _headers(request)
-        content_type = _content_type(headers, verifier.content_types)
-        length = headers.get("content-length", ["0"])[0]
-        if not length.isdecimal() or int(length) > source.max_bytes:
-            raise _too_large(source)
-        if any(name not in headers for name in verifier.needs):
-            raise Refused(401, "unsigned", "this message is not signed as it has to be")
-        body = await _body(request, source, self._body_within_s)
+        headers = headers_of(request)
+        content_type = content_type_of(headers, verifier.content_types, verifier, most_bytes=source.max_bytes)
+        body = await body_of(request, most_bytes=source.max_bytes, within_s=self._body_within_s)
         delivery = Delivery(headers, content_type, body, self._triggers.app.clock.now())
         if source.name in self._secrets:
             await self._secrets[source.name].ready()
@@ -134,41 +130,3 @@ class _Hooks:
             secret = self._secrets[source.name] = SigningSecret(source.secrets, self._triggers.app.redactor)
             found = self._verifiers[source.name] = verifier_of(source, secret)
         return found
-
-
-def _headers(request: Request) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in request.headers.raw:
-        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    return found
-
-
-def _content_type(headers: Mapping[str, Sequence[str]], known: Sequence[str]) -> str:
-    """Return the type of the body, without its parameters. Raises Refused for one that is not read here."""
-    given = headers.get("content-type", [""])[0].partition(";")[0].strip().lower()
-    if "content-encoding" in headers or given not in known:
-        raise Refused(415, "content_type", f"the body has to be {' or '.join(known)}, and not compressed")
-    return given
-
-
-async def _body(request: Request, source: WebhookSource, within_s: float) -> bytes:
-    """Return the body. Raises Refused as soon as it is known to be too large, whatever was announced."""
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(within_s):
-            async for part in request.stream():
-                size += len(part)
-                if size > source.max_bytes:
-                    raise _too_large(source)
-                parts.append(part)
-    except TimeoutError:
-        raise Refused(408, "slow", f"the body did not come within {within_s:g} s") from None
-    return b"".join(parts)
-
-
-def _too_large(source: WebhookSource) -> Refused:
-    return Refused(413, "too_large", f"the body has more than {source.max_bytes} bytes")
-
-
-def _error(status: int, code: str, message: str, headers: Mapping[str, Any]) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers=dict(headers))

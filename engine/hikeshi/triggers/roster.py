@@ -7,14 +7,13 @@ what answers to alerts.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from hikeshi.app import Hikeshi
-from hikeshi.playbook.library import Library, NotLoadable, read_playbook
+from hikeshi.playbook.library import Library, NotLoadable, Stamp, read_playbook, stamps_of
 from hikeshi.playbook.model import Playbook, Trigger
 from hikeshi.project import ProjectError
 from hikeshi.quick_dataclass import dataclass
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
     from hikeshi.triggers.occurrence import Occurrence
 
 __all__ = ["Entry", "Roster"]
-
-_SUFFIXES = (".yaml", ".yml")
-
-Stamp = tuple[int, int, int, int]
-"""When a file was changed, its size, its number, who may read it: what differs when something else is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +73,7 @@ class Roster:
         """Look at the files and take what has changed. The event loop goes on meanwhile."""
         async with self._busy:
             folders = tuple(self._app.library.folders)
-            stamps = await asyncio.to_thread(_stamps, folders)
+            stamps = await asyncio.to_thread(stamps_of, folders)
             is_as_it_was = stamps == {path: each.stamp for path, each in self._files.items()}
             if is_as_it_was and self._config is self._app.config:
                 return
@@ -162,24 +156,6 @@ def _differ(new: Mapping[tuple[str, str], Entry], old: Mapping[tuple[str, str], 
 
 def _is_active(entry: Entry) -> bool:
     return entry.trigger.enabled and entry.is_usable
-
-
-def _stamps(folders: Sequence[Path]) -> dict[Path, Stamp]:
-    """Return the stamp of each playbook file. A file that goes while this looks is not there."""
-    found: dict[Path, Stamp] = {}
-    for folder in folders:
-        for above, names, files in os.walk(folder):
-            names[:] = sorted(name for name in names if not name.startswith("."))
-            for name in sorted(files):
-                path = Path(above, name)
-                if path.suffix not in _SUFFIXES or path.stem.endswith(".test") or name.startswith("."):
-                    continue
-                try:
-                    stat = path.stat()
-                except OSError:
-                    continue
-                found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_mode)
-    return found
 
 
 class _Reading:

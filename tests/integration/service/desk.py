@@ -21,7 +21,6 @@ from typing import IO, Any
 import httpx
 
 from hikeshi.access.roles import Role
-from hikeshi.access.tokens import Tokens
 from hikeshi.app import Hikeshi
 from hikeshi.connector.registry import Registry
 from hikeshi.secrets import Secret
@@ -98,12 +97,9 @@ class Desk:
 
         async def make() -> None:
             app = Hikeshi.open(self.folder)
-            tokens = Tokens(
-                app.journal, app.clock.now, lambda: {id_: each.name for id_, each in app.config.people.items()}
-            )
             people = {Role.RESPONDER: "mei", Role.APPROVER: "ken"}
             for role in Role:
-                made = await tokens.make(role, [role], good_for_s=3600, by="test", person=people.get(role))
+                made = await app.tokens.make(role, [role], good_for_s=3600, by="test", person=people.get(role))
                 self.tokens[role.value] = made[1]
             await app.aclose()
 
