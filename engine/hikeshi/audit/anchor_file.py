@@ -53,11 +53,8 @@ def read_anchors(paths: Iterable[Path]) -> Anchored:
 
 def _documents(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
-        begin = line.find('{"')
-        if begin < 0:
-            continue
         try:
-            document, _ = _DECODER.raw_decode(line, begin)
+            document, _ = _DECODER.raw_decode(line, line.index('{"'))
         except (ValueError, RecursionError):
             continue  # torn, or not ours
         if isinstance(document, dict):

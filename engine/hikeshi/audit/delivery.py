@@ -55,9 +55,6 @@ class Delivery:
         await self._journal.keep_receipt(anchor.name, checkpoint.size, receipt, at=self._now())
 
     def _pages(self, after: int, upto: int) -> Iterator[list[Place]]:
-        while after < upto:
-            page = self._journal.places(after, min(_PAGE, upto - after))
-            if not page:
-                return
+        while page := self._journal.places(after, min(_PAGE, upto - after)):
             yield page
             after = page[-1].position

@@ -23,7 +23,6 @@ __all__ = ["Note", "SignerKey", "VerifierKey", "new_signer", "open_note", "read_
 _ED25519: Final = b"\x01"
 _ID_BYTES: Final = 4
 _KEY_BYTES: Final = 32
-_SIGNATURE_BYTES: Final = 64
 _PRIVATE: Final = "PRIVATE+KEY+"
 _DASH: Final = "\u2014 "
 _MOST_SIGNATURES: Final = 100

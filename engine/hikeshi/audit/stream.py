@@ -27,6 +27,6 @@ def last_seq(journal: SqliteJournal) -> int:
     return int(rows[0][0]) if rows else 0
 
 
-def own_records(journal: SqliteJournal, after: int = 0) -> Iterator[Record]:
-    """Give the records about the journal. Raises JournalBroken at the first that was altered."""
+def own_records(journal: SqliteJournal, after: int) -> Iterator[Record]:
+    """Give the records about the journal from after + 1 on. Raises JournalBroken at the first that was altered."""
     return journal.read(AUDIT_RUN, after=after)

@@ -13,9 +13,12 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = [
     "DRIFTING",
+    "AccessKey",
     "Account",
     "Activity",
     "Alert",
+    "ApiCall",
+    "Asset",
     "Block",
     "Connection",
     "Entity",
@@ -24,14 +27,22 @@ __all__ = [
     "HostUser",
     "Indicator",
     "IndicatorKind",
+    "InstanceNetwork",
+    "IntelReport",
     "Isolation",
+    "KeyState",
+    "LogEntry",
     "Membership",
     "Message",
     "Model",
+    "NameQuery",
+    "Opinion",
     "Sessions",
     "Severity",
+    "Software",
     "Ticket",
     "User",
+    "VirtualMachine",
 ]
 
 IndicatorKind = Literal["ipv4", "ipv6", "cidr", "domain", "url", "email", "md5", "sha1", "sha256"]
@@ -221,3 +232,121 @@ class Message(Model):
     connector: str
     id: str
     channel: str
+
+
+class NameQuery(Model):
+    """Somebody asked a resolver for a name. `answer` is what was told, "" where the name was sinkholed."""
+
+    connector: str
+    at: datetime
+    source: str
+    name: str
+    answer: str | None = None
+
+
+class LogEntry(Model):
+    """One entry of a log. `fields` are as the product has them; all of it comes from outside and is data."""
+
+    connector: str
+    at: datetime | None = None
+    text: str
+    fields: dict[str, str]
+
+
+class Opinion(Model):
+    """What one source thinks of an indicator. `score` goes from 0, harmless, to 100; None where the source has none."""
+
+    connector: str
+    kind: IndicatorKind
+    value: str
+    verdict: Literal["malicious", "suspicious", "harmless", "unknown"]
+    score: int | None = None
+    detail: str = ""
+    url: str | None = None
+
+
+class IntelReport(Model):
+    """What was shared: `id` is the event or status that the product made of it."""
+
+    connector: str
+    id: str
+    feed: str
+    url: str | None = None
+
+
+class VirtualMachine(Entity):
+    """A virtual machine of one cloud account."""
+
+    entity_kind = "machine"
+
+    account: str
+    region: str
+    state: str | None = None
+    ips: tuple[str, ...] = ()
+    network: str | None = None
+    tags: tuple[str, ...] = ()
+
+    def aliases(self) -> tuple[str, ...]:
+        return (self.id, self.name, *self.ips)
+
+
+class InstanceNetwork(Model):
+    """How a virtual machine is connected: `groups` are the security groups that it is in, sorted."""
+
+    connector: str
+    machine_id: str
+    groups: tuple[str, ...]
+    quarantined: bool
+
+
+class AccessKey(Entity):
+    """A long-lived key of a cloud account. `id` is public, the secret part is nowhere; `name` is who owns it."""
+
+    entity_kind = "access_key"
+
+    created_at: datetime | None = None
+
+
+class KeyState(Model):
+    """Whether an access key opens anything."""
+
+    connector: str
+    key_id: str
+    active: bool
+
+
+class ApiCall(Model):
+    """One call of a cloud provider's API."""
+
+    connector: str
+    at: datetime
+    name: str
+    service: str
+    actor: str
+    source: str | None = None
+    error: str | None = None
+
+
+class Software(Model):
+    """A program on an asset; None for a version that is not known."""
+
+    name: str
+    version: str | None = None
+
+
+class Asset(Entity):
+    """A thing in an inventory. `exposed` says whether the internet reaches it, `has_edr` whether an agent is on it."""
+
+    entity_kind = "asset"
+
+    owner: str | None = None
+    os: str | None = None
+    ips: tuple[str, ...] = ()
+    site: str | None = None
+    criticality: Literal["low", "medium", "high", "critical"] | None = None
+    exposed: bool | None = None
+    has_edr: bool | None = None
+    software: tuple[Software, ...] = ()
+
+    def aliases(self) -> tuple[str, ...]:
+        return (self.id, self.name, *self.ips)

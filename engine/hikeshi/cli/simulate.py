@@ -19,13 +19,19 @@ def simulate(
     estate: Annotated[Path, typer.Option("--estate", metavar="FILE", help="The estate: a recipe or a snapshot.")],
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8710,
     host: Annotated[str, typer.Option("--host", help="A loopback address.")] = "127.0.0.1",
+    product: Annotated[
+        list[str] | None,
+        typer.Option("--product", metavar="NAME", help="A product; repeatable. Without: one product of each kind."),
+    ] = None,
 ) -> int:
-    """Serve simulators of every installed product until Ctrl-C."""
+    """Serve simulators of a company's products until Ctrl-C."""
     from hikeshi.cli.simulated_project import described
     from hikeshi.testing.estate_maker import load_estate
-    from hikeshi.testing.simulation import Simulation, serve
+    from hikeshi.testing.simulation import USUAL_PRODUCTS, Simulation, discover_simulators, serve
 
-    simulation = Simulation(load_estate(estate))
+    chosen = discover_simulators(products=product or USUAL_PRODUCTS)
+    simulation = Simulation(load_estate(estate), chosen.simulators)
+    simulation.broken = chosen.broken
     shown = f"[{host}]" if ":" in host else host
     base_url = f"http://{shown}:{port}"
     project = described(simulation.project_settings(base_url))

@@ -1,5 +1,6 @@
 """What a connector's author imports."""
 
+from hikeshi.connector.answers import json_list, json_object, objects_under, understood
 from hikeshi.connector.connector import Connector, ConnectorSettings
 from hikeshi.connector.credentials import TokenCache
 from hikeshi.connector.door import PreviewedRequest
@@ -20,7 +21,17 @@ from hikeshi.connector.errors import (
     Unavailable,
     Unsupported,
 )
-from hikeshi.connector.response import Response, default_check, error_of_status, retry_after_s
+from hikeshi.connector.jobs import finished
+from hikeshi.connector.pace import Pace
+from hikeshi.connector.pages import all_pages, next_link
+from hikeshi.connector.response import (
+    Response,
+    default_check,
+    epoch_or_delay_s,
+    error_of_status,
+    retry_after_s,
+    until_epoch_s,
+)
 from hikeshi.connector.route import Route, xml_root
 from hikeshi.secrets import Secret
 
@@ -35,6 +46,7 @@ __all__ = [
     "Invalid",
     "NotFound",
     "OutcomeUnknown",
+    "Pace",
     "PartialFailure",
     "PreviewedRequest",
     "RateLimited",
@@ -47,8 +59,17 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Unsupported",
+    "all_pages",
     "default_check",
+    "epoch_or_delay_s",
     "error_of_status",
+    "finished",
+    "json_list",
+    "json_object",
+    "next_link",
+    "objects_under",
     "retry_after_s",
+    "understood",
+    "until_epoch_s",
     "xml_root",
 ]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hikeshi.capabilities import ActionSpec, Capability, build_spec, kinds_of
 from hikeshi.connector.door import PreviewedRequest, current_door
 from hikeshi.connector.errors import RouteRefused
+from hikeshi.connector.pace import Pace
 from hikeshi.connector.route import Route
 from hikeshi.secrets import Redactor, Secret
 
@@ -31,6 +32,8 @@ class ConnectorSettings(BaseModel):
     base_url: str
     timeout_s: float = Field(default=30.0, gt=0, le=600)
     ca_file: str | None = None
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    requests_at_once: int | None = Field(default=None, ge=1)
 
 
 class Connector:
@@ -46,6 +49,8 @@ class Connector:
     read_routes: ClassVar[tuple[Route, ...]] = ()
     # Fields of request bodies that differ each time they are sent, such as a time of expiry.
     volatile: ClassVar[tuple[str, ...]] = ()
+    # How quickly one instance may call, a little below what the product documents; an operator may say otherwise.
+    pace: ClassVar[Pace | None] = None
     # What the product's administrator has to grant, for people.
     least_privileges: ClassVar[tuple[str, ...]] = ()
 
@@ -68,6 +73,15 @@ class Connector:
     def bases(cls, settings: ConnectorSettings) -> Mapping[str, str]:
         """Return the base addresses by name; the one named "" is the default."""
         return {"": settings.base_url}
+
+    @classmethod
+    def pace_of(cls, settings: ConnectorSettings) -> Pace | None:
+        """Return how quickly an instance may call: what its settings say, else what the product allows."""
+        usual = cls.pace or Pace()
+        per_minute, at_once = settings.requests_per_minute, settings.requests_at_once
+        requests, per_s = (usual.requests, usual.per_s) if per_minute is None else (per_minute, 60.0)
+        found = Pace(requests, per_s, usual.at_once if at_once is None else at_once)
+        return None if found == Pace() else found
 
     def check(self, response: Response) -> None:
         """Judge an answer: raise a ConnectorError for anything that is no success, whatever the status says."""

@@ -18,6 +18,7 @@ import httpx
 from hikeshi import __version__
 from hikeshi.connector.door import Door, PreviewedRequest, current_door
 from hikeshi.connector.errors import Applied, ConnectorError, Invalid, RouteRefused, Timeout, Unauthorized, Unavailable
+from hikeshi.connector.pace import Pace, Pacer
 from hikeshi.connector.pool import ConnectionStack
 from hikeshi.connector.response import CapturedResponse, Response, default_check
 from hikeshi.connector.route import Route, SeenRequest
@@ -27,6 +28,7 @@ __all__ = ["HttpClient"]
 _BODY_MOST_BYTES = 64 * 1024 * 1024
 _HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": f"hikeshi/{__version__}"}
 Authorize = Callable[[], Awaitable[Mapping[str, str]]]
+Sign = Callable[[SeenRequest], Awaitable[Mapping[str, str]]]
 
 
 class HttpClient:
@@ -42,6 +44,7 @@ class HttpClient:
         transport: httpx.AsyncBaseTransport | None = None,
         ca_file: str | None = None,
         volatile: Sequence[str] = (),
+        pace: Pace | None = None,
     ) -> None:
         self.name = name
         # As httpx writes them, so that an address in upper case or with the usual port is the same one everywhere.
@@ -51,7 +54,9 @@ class HttpClient:
         # The transport itself, not a client around it: a client keeps cookies, which no preview would show.
         self._transport = transport or ConnectionStack(ca_file)
         self._timeouts = httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)).as_dict()
+        self._pacer = None if pace is None else Pacer(pace)
         self.authorize: Authorize | None = None
+        self.sign: Sign | None = None  # headers that depend on the request itself, such as its signature
         self.forget_credentials: Callable[[], None] | None = None
         self.check: Callable[[Response], None] = default_check
         self.mask: Callable[[str], str] = str  # takes secrets out of a text
@@ -85,20 +90,22 @@ class HttpClient:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         form: Mapping[str, Any] | None = None,
+        text: str | None = None,
         headers: Mapping[str, str] | None = None,
         auth: bool = True,
         last: bool = False,
     ) -> Response:
         """Send one request and return its answer, judged by the connector's `check`.
 
-        `path` is below the base address named `base`, or an absolute URL under one of the base addresses (a link to a
-        next page). `last` promises that a change makes no request after this one, so that a plan's preview is known to
-        be complete even though the answer is read. Raises ConnectorError; RouteRefused is the connector author's fault.
+        The body is one of `json`, `form` and `text`, whose type stands in `headers`. `path` is below the base address
+        named `base`, or an absolute URL under one of the base addresses (a link to a next page). `last` promises that
+        a change makes no request after this one, so that a plan's preview is known to be complete even though the
+        answer is read. Raises ConnectorError; RouteRefused is the connector author's fault.
         """
         url = self._url(path, base, params)
-        content, type_header = _encode(json, form)
+        body, type_header = _encode(json, form, text)
         sent_headers = {**type_header, **{key.lower(): value for key, value in (headers or {}).items()}}
-        seen = SeenRequest(method, url, sent_headers, content)
+        seen = SeenRequest(method, url, sent_headers, body)
         is_read = self._is_read(seen)
         if not is_read and not self._door().admit(_preview(seen, self._volatile), last=last):
             return CapturedResponse()
@@ -148,25 +155,30 @@ class HttpClient:
         return door
 
     async def _send_authorized(self, seen: SeenRequest, *, auth: bool, is_read: bool) -> Response:
-        response = await self._send(seen, await self._credentials() if auth else {}, is_read=is_read)
+        response = await self._send(seen, await self._credentials(seen) if auth else {}, is_read=is_read)
         if response.status == 401 and auth and self.forget_credentials:
             # A 401 provably changed nothing: fetch fresh credentials, once.
             self.forget_credentials()
-            response = await self._send(seen, await self._credentials(), is_read=is_read)
+            response = await self._send(seen, await self._credentials(seen), is_read=is_read)
             if response.status == 401:
                 raise Unauthorized(f"{self.name}: the product refuses fresh credentials; check them in hikeshi.yaml")
         return response
 
-    async def _credentials(self) -> Mapping[str, str]:
-        if self.authorize is None:
-            return {}
+    async def _credentials(self, seen: SeenRequest) -> Mapping[str, str]:
         try:
-            return await self.authorize()
+            found = {} if self.authorize is None else await self.authorize()
+            return found if self.sign is None else {**found, **await self.sign(seen)}
         except ConnectorError as exc:
             exc.applied = Applied.NO  # whatever became of the sign-in, the request itself did not leave
             raise
 
     async def _send(self, seen: SeenRequest, auth_headers: Mapping[str, str], *, is_read: bool) -> Response:
+        if self._pacer is None:
+            return await self._send_now(seen, auth_headers, is_read=is_read)
+        async with self._pacer.passage():
+            return await self._send_now(seen, auth_headers, is_read=is_read)
+
+    async def _send_now(self, seen: SeenRequest, auth_headers: Mapping[str, str], *, is_read: bool) -> Response:
         request = httpx.Request(
             seen.method,
             _parsed(seen.url),
@@ -245,17 +257,22 @@ def _each(value: Any) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else (value,)
 
 
-def _encode(json: Any, form: Mapping[str, Any] | None) -> tuple[bytes, dict[str, str]]:
+def _encode(json: Any, form: Mapping[str, Any] | None, text: str | None) -> tuple[bytes, dict[str, str]]:
     if json is not None:
         return json_codec.dumps(json, separators=(",", ":")).encode(), {"content-type": "application/json"}
     if form is not None:
         return urlencode(form).encode(), {"content-type": "application/x-www-form-urlencoded"}
-    return b"", {}
+    return (text or "").encode(), {}
 
 
 def _preview(seen: SeenRequest, volatile: tuple[str, ...]) -> PreviewedRequest:
     if seen.is_form:
         body: Any = dict(parse_qsl(seen.content.decode(), keep_blank_values=True))
     else:
-        body = json_codec.loads(seen.content) if seen.content else None
+        body = _body_of(seen) if seen.content else None
     return PreviewedRequest(seen.method, seen.url, body, volatile)
+
+
+def _body_of(seen: SeenRequest) -> Any:
+    text = seen.content.decode()
+    return json_codec.loads(text) if "json" in seen.headers.get("content-type", "") else text

@@ -69,6 +69,7 @@ def build(
         timeout_s=parsed.timeout_s,
         ca_file=parsed.ca_file,
         volatile=connector.volatile,
+        pace=connector.pace_of(parsed),
         transport=transport,
     )
     http.mask = redactor.text

@@ -25,7 +25,17 @@ from hikeshi.connector.errors import (
     Unavailable,
 )
 
-__all__ = ["CapturedResponse", "Response", "default_check", "error_of_status", "retry_after_s"]
+__all__ = [
+    "CapturedResponse",
+    "Response",
+    "default_check",
+    "epoch_or_delay_s",
+    "error_of_status",
+    "retry_after_s",
+    "until_epoch_s",
+]
+
+_EPOCH_FROM = 1_000_000_000.0  # a delay of thirty years is none
 
 
 @dataclass(frozen=True)
@@ -111,3 +121,25 @@ def retry_after_s(headers: Mapping[str, str], name: str = "retry-after") -> floa
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     return max(0.0, (at - datetime.now(UTC)).total_seconds())
+
+
+def until_epoch_s(headers: Mapping[str, str], name: str) -> float | None:
+    """Return the seconds until a moment that a header gives in seconds since 1970, or None.
+
+    Compared with the product's own `Date`, so that a clock that is wrong here changes nothing. Where the header is
+    there several times, the latest moment counts.
+    """
+    moments = [float(part) for part in headers.get(name, "").split(",") if part.strip().isdigit()]
+    if not moments:
+        return None
+    try:
+        now = parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        now = datetime.now(UTC).timestamp()
+    return max(0.0, max(moments) - now)
+
+
+def epoch_or_delay_s(headers: Mapping[str, str], name: str) -> float | None:
+    """Return the delay that a header gives, where a product does not say whether it is a delay or a moment."""
+    delay_s = retry_after_s(headers, name)
+    return until_epoch_s(headers, name) if delay_s is not None and delay_s >= _EPOCH_FROM else delay_s

@@ -213,7 +213,8 @@ class Bench:
 
     def settings(self, secret: str | None = None) -> dict[str, Any]:
         """Return the settings of an instance, secrets in their place."""
-        given = {**self.contract.simulator.connector_settings(self._base_url), **self.contract.settings}
+        simulator = self.simulation.simulators[self.contract.connector.product]
+        given = {**simulator.settings_at(self._base_url), **self.contract.settings}
         given.pop("product", None)
         secrets = {name: Secret.of_value(value) for name, value in self._secrets(secret).items()}
         return {**given, **secrets}

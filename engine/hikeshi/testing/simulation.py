@@ -30,6 +30,9 @@ from hikeshi.testing.simulator import Simulator
 
 ENTRY_POINTS = "hikeshi.simulators"
 START_TIMEOUT_S = 5.0
+USUAL_PRODUCTS = ("crowdstrike", "panos", "entra", "slack")
+"""What a simulated company has if nobody says otherwise: one product of each kind, for a host that two EDRs know is
+an ambiguous one."""
 
 
 class SimulationError(RuntimeError):
@@ -44,12 +47,20 @@ class Discovery:
     broken: dict[str, str] = field(default_factory=dict)
 
 
-def discover_simulators(found: Iterable[EntryPoint] | None = None) -> Discovery:
-    """Return the simulators of the entry-point group `hikeshi.simulators`. One that cannot be loaded is named in
-    `broken` with its error, and the others still work. Raises nothing."""
+def discover_simulators(found: Iterable[EntryPoint] | None = None, products: Sequence[str] | None = None) -> Discovery:
+    """Return the simulators of the entry-point group `hikeshi.simulators`, of some products or of all.
+
+    One that cannot be loaded is named in `broken` with its error, and the others still work. Raises SimulationError
+    for a product that has none.
+    """
+    points = {each.name: each for each in (entry_points(group=ENTRY_POINTS) if found is None else found)}
+    missing = [product for product in products or () if product not in points]
+    if missing:
+        known = ", ".join(sorted(points)) or "none"
+        raise SimulationError(f"no simulator for {', '.join(missing)} is installed (there: {known})")
     simulators: dict[str, type[Simulator]] = {}
     broken: dict[str, str] = {}
-    for each in entry_points(group=ENTRY_POINTS) if found is None else found:
+    for each in points.values() if products is None else [points[product] for product in products]:
         try:
             loaded = each.load()
         except Exception as exc:  # noqa: BLE001 - a stranger's module may fail in any way; its error is shown
@@ -64,8 +75,8 @@ def discover_simulators(found: Iterable[EntryPoint] | None = None) -> Discovery:
 
 def project_settings(base_url: str, products: Sequence[type[Simulator]] | None = None) -> dict[str, dict[str, Any]]:
     """Return the `connectors:` mapping of a project whose instances talk to the simulation at `base_url`:
-    for the given simulators, or for all that are installed."""
-    chosen = discover_simulators().simulators if products is None else products
+    for the given simulators, or for a usual company's."""
+    chosen = discover_simulators(products=USUAL_PRODUCTS).simulators if products is None else products
     return {each.instance_name: each.connector_settings(base_url.rstrip("/")) for each in chosen}
 
 
@@ -76,7 +87,7 @@ class Simulation:
     """
 
     def __init__(self, estate: Estate, products: Sequence[type[Simulator]] | None = None) -> None:
-        discovery = discover_simulators() if products is None else Discovery(list(products))
+        discovery = discover_simulators(products=USUAL_PRODUCTS) if products is None else Discovery(list(products))
         self.estate = estate
         self.broken = discovery.broken
         self.faults = Faults()
@@ -85,7 +96,8 @@ class Simulation:
         for each in discovery.simulators:
             if each.product in self.simulators:
                 raise SimulationError(f"two simulators for the product {each.product!r}")
-            self.simulators[each.product] = each(estate, faults=self.faults)
+            simulator = self.simulators[each.product] = each(estate, faults=self.faults)
+            simulator.log = self.log
         self._receptions = {
             product: Reception(simulator, log=self.log, faults=self.faults)
             for product, simulator in self.simulators.items()
@@ -106,7 +118,15 @@ class Simulation:
 
     def project_settings(self, base_url: str) -> dict[str, dict[str, Any]]:
         """Return the `connectors:` mapping of a project for this simulation, served at `base_url`."""
-        return project_settings(base_url, [type(each) for each in self.simulators.values()])
+        return {each.instance_name: each.settings_at(base_url.rstrip("/")) for each in self.simulators.values()}
+
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[None]:
+        """Run what simulators have beside HTTP for the time of the block."""
+        with contextlib.ExitStack() as stack:
+            for simulator in self.simulators.values():
+                stack.enter_context(simulator.beside())
+            yield
 
     def reset(self) -> None:
         """Put everything back to the beginning: estate, clock, faults, records, and the simulators' own memory."""
@@ -146,6 +166,7 @@ class Simulation:
                 for message in estate.messages
             ],
             "tickets": [{"id": ticket.id, "title": ticket.title, "status": ticket.status} for ticket in estate.tickets],
+            **{product: shown for product, each in sorted(self.simulators.items()) if (shown := each.shows())},
             "changes": {"asked": len(self.log.changes), "applied": sum(each.applied for each in self.log.changes)},
         }
 
@@ -243,7 +264,7 @@ def serve(simulation: Simulation, *, host: str = "127.0.0.1", port: int = 8710, 
 
     if not allow_remote and not _is_loopback(host):
         raise SimulationError(f"{host} is not a loopback address; serve there only with allow_remote")
-    with _listener(host, port) as listener:
+    with _listener(host, port) as listener, simulation.beside():
         uvicorn.Server(config(simulation.app)).run(sockets=[listener])
 
 
@@ -277,7 +298,8 @@ def running(simulation: Simulation, *, http: str = "auto") -> Iterator[str]:
     thread.start()
     try:
         _wait_until_started(server, thread)
-        yield f"http://127.0.0.1:{port}"
+        with simulation.beside():
+            yield f"http://127.0.0.1:{port}"
     finally:
         server.stop()
         thread.join(START_TIMEOUT_S)

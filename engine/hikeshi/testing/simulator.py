@@ -5,9 +5,11 @@ documented statuses, envelopes and delays. Recording, faults and rate limits are
 does them around every simulator.
 """
 
+import json
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -15,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
+from hikeshi.testing.change_log import ChangeLog
 from hikeshi.testing.estate import Estate
 from hikeshi.testing.faults import Faults
 
@@ -40,8 +43,32 @@ class Simulator(ABC):
     def __init__(self, estate: Estate, *, faults: Faults, credentials: Mapping[str, str] | None = None) -> None:
         self.estate = estate
         self.faults = faults
+        self.log = ChangeLog()  # the simulation's, once there is one
         self.credentials: Mapping[str, str] = dict(self.demo_settings if credentials is None else credentials)
         self.tokens = Tokens(estate)
+
+    def beside(self) -> AbstractContextManager[None]:
+        """Return what runs for as long as the simulation is served: the server of a protocol that is not HTTP.
+
+        It listens on the loopback interface, on a port that the system chooses, in a thread of its own; `settings_at`
+        then says where.
+        """
+        return nullcontext()
+
+    def settings_at(self, base_url: str) -> dict[str, Any]:
+        """Return the settings of a connector instance that talks to this very simulator, served at `base_url`."""
+        return self.connector_settings(base_url)
+
+    def shows(self) -> dict[str, Any]:
+        """Return what a person would look for in this product after a run: what it blocks, holds or was told."""
+        return {}
+
+    def record_change(self, method: str, url: str, body: Any, *, applied: bool) -> None:
+        """Record a change that came over a protocol that is not HTTP, in the form in which its preview shows it."""
+        content = b"" if body is None else json.dumps(body).encode()
+        now = self.estate.now()
+        change = self.log.open_change(now, self.product, method, url, "application/json", content)
+        change.applied = applied
 
     @abstractmethod
     def routes(self) -> list[BaseRoute]:

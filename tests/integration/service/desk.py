@@ -25,7 +25,7 @@ from hikeshi.app import Hikeshi
 from hikeshi.connector.registry import Registry
 from hikeshi.secrets import Secret
 from hikeshi.testing.estate_maker import make_estate
-from hikeshi.testing.simulation import Simulation, discover_simulators, running
+from hikeshi.testing.simulation import Simulation, running
 
 __all__ = ["PEOPLE", "Desk", "Served", "desk_in", "wait_until"]
 
@@ -158,7 +158,7 @@ def desk_in(folder: Path, **more: Any) -> Iterator[Desk]:
 
     base = datetime.now(UTC).replace(microsecond=0)
     estate = make_estate(7, hosts=40, users=20, connections=30, base=base, settle_s=0.03)
-    simulation = Simulation(estate, discover_simulators().simulators)
+    simulation = Simulation(estate)
     with running(simulation) as url:
         desk = Desk(folder / "project", simulation)
         desk.write(simulation.project_settings(url), **more)

@@ -130,3 +130,12 @@ async def test_looking_at_the_clock_often_makes_no_checkpoint() -> None:
     desk.at = BEGIN
     desk.keeper.tick()
     assert await desk.settle() == 2
+
+
+async def test_a_checkpoint_is_made_after_a_thousand_records_if_nothing_else_is_said() -> None:
+    """As the manual promises."""
+    desk = Desk()
+    desk.keeper.saw(999)
+    assert await desk.settle() == 0
+    desk.keeper.saw()
+    assert await desk.settle() == 1

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 
 from hikeshi.audit.checkpoint import CheckpointMaker
 from hikeshi.audit.errors import AuditError, KeyNotUsable, NoteError
-from hikeshi.audit.key_change import change_key, read_key_change, trust_in
+from hikeshi.audit.key_change import SigningKey, change_key, read_key_change, trust_in
 from hikeshi.audit.keys import KEY_FILE, NEXT_KEY_FILE, key_to_sign, load_key
 from hikeshi.audit.note import VerifierKey, new_signer, sign_note
 from hikeshi.audit.stream import AUDIT_RUN, KEY_CHANGED, append_own
@@ -94,24 +97,6 @@ async def test_a_change_that_came_to_no_record_did_not_happen(log: Any, now: Now
     new = await change_key(log.journal, log.folder, actor="mei", at=AT)
     await CheckpointMaker(log.journal, log.folder, now).make()
     assert verify_journal(log.path, before).signed_to == verify_journal(log.path, new).signed_to == 5
-
-
-async def test_a_lost_key_is_replaced_openly(log: Any, now: Now) -> None:
-    """Whoever pinned the lost one does not believe the new one; whoever pins the new one does, also what was before."""
-    await log.add("a", 3)
-    await CheckpointMaker(log.journal, log.folder, now).make()
-    lost = key_to_sign(log.folder).verifier
-    with pytest.raises(KeyNotUsable, match="not lost"):
-        await change_key(log.journal, log.folder, actor="mei", at=AT, lost=True)
-    (log.folder / KEY_FILE).unlink()
-
-    new = await change_key(log.journal, log.folder, actor="mei", at=AT, lost=True)
-    await CheckpointMaker(log.journal, log.folder, now).make()
-
-    assert verify_journal(log.path, lost).status == "wrong_key"
-    found = verify_journal(log.path, new)
-    assert (found.status, found.signed_to) == ("ok_unanchored_tail", 4)
-    assert "earlier checkpoints" in found.remarks[0]
 
 
 def test_trust_goes_along_the_changes_only() -> None:
@@ -215,3 +200,53 @@ async def test_a_folder_that_cannot_hold_a_key_is_said(log: Any, tmp_path: Path)
 
     with pytest.raises(KeyNotUsable, match="cannot be changed"):
         await change_key(log.journal, tmp_path / "file", actor="mei", at=AT)
+
+
+async def test_a_first_change_makes_the_folder_of_the_key(log: Any, tmp_path: Path) -> None:
+    """Its owner's alone, whatever the umask is, with the folders around it."""
+    folder = tmp_path / "there" / "is" / "none"
+    before = os.umask(0)
+    try:
+        new = await change_key(log.journal, folder, actor="mei", at=AT)
+    finally:
+        os.umask(before)
+
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert load_key(folder / KEY_FILE).verifier == new
+
+
+@pytest.mark.safety(23)
+@pytest.mark.parametrize("text", ["", "nonsense", "statement of another place"])
+async def test_a_record_that_changes_no_key_leaves_the_key_as_it_is(log: Any, text: str) -> None:
+    """Though it is of the kind that does: what it says is no statement of both keys about this record."""
+    old, new = key_to_sign(log.folder), new_signer("log")
+    said = statement(7, old, new) if "place" in text else text
+    await append_own(log.journal, KEY_CHANGED, {"by": "mei", "new": str(new.verifier), "statement": said}, AT)
+
+    assert SigningKey(log.journal, log.folder).current().verifier == old.verifier
+
+
+@contextmanager
+def forked_child() -> Iterator[None]:
+    """Have a child that does nothing, and has whatever this process has open."""
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.pause()
+        finally:
+            os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+async def test_a_child_that_was_forked_meanwhile_keeps_nobody_from_changing_the_key(log: Any) -> None:
+    """It has the descriptor of the lock as well, and lives on."""
+    changing = asyncio.create_task(change_key(log.journal, log.folder, actor="mei", at=AT))
+    await asyncio.sleep(0)
+    assert not changing.done()
+    with forked_child():
+        first = await changing
+        assert await change_key(log.journal, log.folder, actor="ken", at=AT) != first

@@ -1,12 +1,13 @@
 """The signing key on disk: its owner's alone, made once, never written over."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from hikeshi.audit.errors import KeyNotUsable
-from hikeshi.audit.keys import KEY_FILE, key_to_sign, key_to_verify, load_key, write_key
+from hikeshi.audit.keys import KEY_FILE, key_to_sign, key_to_verify, load_key, put_key_in_place, write_key
 from hikeshi.audit.note import new_signer
 
 
@@ -88,3 +89,51 @@ def test_a_file_without_a_public_key_is_refused(tmp_path: Path, content: bytes) 
     for each in (path, tmp_path / "missing", tmp_path):
         with pytest.raises(KeyNotUsable, match="audit key"):
             key_to_verify(each)
+
+
+def test_the_folder_of_a_new_key_is_its_owners_alone(tmp_path: Path) -> None:
+    """Whatever the umask is: names and times of files are nobody else's business."""
+    before = os.umask(0)
+    try:
+        key_to_sign(tmp_path / ".hikeshi")
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / ".hikeshi").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_new_key_has_a_name_that_no_other_has(tmp_path: Path) -> None:
+    """Of sixteen hexadecimal digits, which auditors compare."""
+    names = {key_to_sign(tmp_path / folder).verifier.name for folder in ("one", "two", "three")}
+
+    assert len(names) == 3
+    assert all(re.fullmatch(r"hikeshi/[0-9a-f]{16}", name) for name in names)
+
+
+def test_a_key_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """A file stands where a folder should be, so there is none to sign with."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(KeyNotUsable, match="cannot be written"):
+        write_key(tmp_path / "file" / "folder" / KEY_FILE, new_signer("log"))
+
+
+def test_a_key_to_change_to_that_is_not_there_takes_no_place(tmp_path: Path) -> None:
+    """The old one stays where it is."""
+    key = key_to_sign(tmp_path).verifier
+
+    with pytest.raises(KeyNotUsable, match="cannot take its place"):
+        put_key_in_place(tmp_path)
+    assert key_to_sign(tmp_path).verifier == key
+
+
+def test_a_key_to_verify_with_stands_in_the_first_four_kilobytes(tmp_path: Path) -> None:
+    """One that begins before their end and goes on after it is cut, and no other key for that."""
+    key = f"{new_signer('log').verifier}"
+    path = tmp_path / "pinned"
+    path.write_text(f"#{'x' * (4096 - 2 - len(key))}\n{key}", encoding="utf-8")
+    assert str(key_to_verify(path)) == key
+
+    path.write_text(f"#{'x' * (4096 - 1 - len(key))}\n{key}", encoding="utf-8")
+    with pytest.raises(KeyNotUsable):
+        key_to_verify(path)

@@ -1,0 +1,55 @@
+"""Reading what a product answered: an answer that is not of the documented form is Invalid, never "nothing there"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hikeshi.connector.errors import Applied, Invalid
+from hikeshi.connector.response import Response
+
+__all__ = ["json_list", "json_object", "objects_under", "understood"]
+
+
+def json_object(response: Response) -> dict[str, Any]:
+    """Return the JSON object that an answer holds. Raises Invalid if it holds anything else."""
+    body = response.json()
+    if not isinstance(body, dict):
+        raise _other(response, "object")
+    return body
+
+
+def json_list(response: Response) -> list[Any]:
+    """Return the JSON list that an answer holds. Raises Invalid if it holds anything else."""
+    body = response.json()
+    if not isinstance(body, list):
+        raise _other(response, "list")
+    return body
+
+
+def objects_under(response: Response, key: str) -> list[dict[str, Any]]:
+    """Return the list of objects under a key of the answer; null is an empty list.
+
+    Raises Invalid if the key is not there: an answer without it says nothing about what exists.
+    """
+    body = json_object(response)
+    if key not in body:
+        raise Invalid(f"{response.where}: the answer has no {key!r}", applied=Applied.MAYBE)
+    found = body[key] if body[key] is not None else []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise Invalid(f"{response.where}: {key!r} is not a list of objects", applied=Applied.MAYBE)
+    return found
+
+
+@contextmanager
+def understood(where: str) -> Iterator[None]:
+    """Turn what goes wrong while an answer is taken apart into Invalid; `where` is who answered what."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
+        raise Invalid(f"{where}: the answer has an unexpected form ({type(exc).__name__})") from exc
+
+
+def _other(response: Response, wanted: str) -> Invalid:
+    return Invalid(f"{response.where}: the answer is not a JSON {wanted}", applied=Applied.MAYBE)
