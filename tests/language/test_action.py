@@ -11,7 +11,7 @@ import pytest
 
 from hikeshi.app import Hikeshi
 from hikeshi.connector.errors import Unavailable
-from hikeshi.core.events import ActionFailed, Event, HoldOpened, RetryScheduled
+from hikeshi.core.events import ActionFailed, Event, HoldOpened, RetryScheduled, StepSkipped
 from hikeshi.testing.fake_connector import Fault, fake_connector
 from hikeshi.testing.run_harness import Outcome, RunHarness
 from hikeshi.testing.virtual_loop import run_virtually
@@ -60,6 +60,8 @@ def refuses(key: str, text: str, code: str) -> Any:
         refuses("undo.with", CUT + "undo: {action: edr.release_host, with: {reason: r}}", "missing-argument"),
         refuses("at", READ + "at: inputs.count", "wrong-at"),
         refuses("at", "approve: Go?\nby: [mei]\nwithin: 1m\nat: inputs.name", "misplaced-key"),
+        refuses("if_unsupported", READ + "if_unsupported: ignore", "wrong-value"),
+        refuses("if_unsupported", "wait: 1m\nif_unsupported: skip", "misplaced-key"),
         refuses("for_each", READ + "for_each: inputs.count", "wrong-expression"),
     ],
 )
@@ -210,3 +212,83 @@ async def test_at_limits_an_action_to_instances(at: str, asked: list[str]) -> No
 
     assert outcome.status == "succeeded"
     assert sorted(call.instance for call in harness.world.called("list_alerts")) == asked
+
+
+async def test_at_takes_a_tag_of_the_project() -> None:
+    """`tag:plant` stands for every instance that the project gives this word; an unknown one names the known."""
+    harness = RunHarness(tags={"north": ("plant",), "south": ("plant", "japan"), "west": ()})
+    harness.instances = {name: fake_connector(harness.world) for name in ("north", "south", "west")}
+    outcome = await harness.run("id: t\nsteps: [{action: edr.list_alerts, at: \"'tag:plant'\"}]\n")
+
+    assert outcome.status == "succeeded"
+    assert sorted(call.instance for call in harness.world.called("list_alerts")) == ["north", "south"]
+    outcome = await harness.run("id: t\nsteps: [{id: a, action: edr.list_alerts, at: \"'tag:plants'\"}]\n", run="run-2")
+    assert outcome.status == "failed"
+    assert "tag:japan, tag:plant" in str(outcome.node("a").error)
+
+
+SKIPPING = """id: t
+steps:
+  - {id: who, action: identity.get_user, with: {name: mei}}
+  - {id: end, action: identity.revoke_sessions, with: {user: "{{ steps.who }}", reason: r}, if_unsupported: skip}
+  - {id: off, action: identity.disable_user, with: {user: "{{ steps.who }}", reason: r}}
+"""
+
+
+@pytest.mark.language("action", "if_unsupported", runs=True)
+@pytest.mark.parametrize("others", [False, True])
+async def test_what_a_product_cannot_do_is_skipped_if_the_step_says_so(others: bool) -> None:
+    """Whether nobody here can do it or only another one could: the reason is recorded, and the run goes on."""
+    harness = RunHarness()
+    harness.instances = {"ad": fake_connector(harness.world, "ad", without=("revoke_sessions",))}
+    if others:
+        harness.instances["entra"] = fake_connector(harness.world, "entra")
+    harness.world.add_user("mei", instance="ad")
+    outcome = await harness.run(SKIPPING)
+
+    assert outcome.status == "succeeded"
+    assert outcome.steps() == {"who": "succeeded", "end": "skipped", "off": "succeeded"}
+    assert [event.reason for event in outcome.of(StepSkipped)] == [
+        "ad does not support identity.revoke_sessions"
+        if others
+        else "no connector of this project supports identity.revoke_sessions"
+    ]
+    assert harness.world.sent("revoke_sessions") == []
+
+
+async def test_the_owner_that_can_do_it_does_it() -> None:
+    """`if_unsupported: skip` skips nothing where the product that owns the account supports the action."""
+    harness = RunHarness()
+    harness.instances = {
+        "ad": fake_connector(harness.world, "ad", without=("revoke_sessions",)),
+        "entra": fake_connector(harness.world, "entra"),
+    }
+    harness.world.add_user("mei", instance="entra")
+    outcome = await harness.run(SKIPPING)
+
+    assert outcome.steps() == {"who": "succeeded", "end": "succeeded", "off": "succeeded"}
+    assert [call.instance for call in harness.world.sent("revoke_sessions")] == ["entra"]
+
+
+async def test_without_the_key_a_product_that_cannot_do_it_fails_the_step() -> None:
+    """Nothing is skipped silently."""
+    harness = RunHarness()
+    harness.instances = {
+        "ad": fake_connector(harness.world, "ad", without=("revoke_sessions",)),
+        "entra": fake_connector(harness.world, "entra"),
+    }
+    harness.world.add_user("mei", instance="ad")
+    outcome = await harness.run(SKIPPING.replace(", if_unsupported: skip", ""))
+
+    assert outcome.status == "failed"
+    assert outcome.steps()["end"] == "failed"
+
+
+def test_the_output_of_a_step_that_may_be_skipped_needs_care(codes_of_step: Codes) -> None:
+    """Reading it as if it were surely there is refused."""
+    who = "  - {id: who, action: identity.get_user, with: {name: mei}, needs: []}\n"
+    end = "  - {id: end, action: identity.revoke_sessions, with: {user: '{{ steps.who }}', reason: r}, needs: [who]"
+    reads = "set: {from: steps.end.valid_from}\nneeds: [end]"
+
+    assert codes_of_step(reads, who + end + "}\n") == []
+    assert codes_of_step(reads, who + end + ", if_unsupported: skip}\n") == ["maybe-missing"]

@@ -40,6 +40,7 @@ class ProjectParts:
     @cached_property
     def catalogue(self) -> Catalogue:
         """Every action there is and where it goes. Raises ProjectError if a connector does not load."""
+        from hikeshi.capabilities.routing import RoutingRule
         from hikeshi.connector.registry import ConnectorNotUsable, fill_catalogue
 
         try:
@@ -47,6 +48,9 @@ class ProjectParts:
         except ConnectorNotUsable as exc:
             raise ProjectError([f"{self.config.folder / 'hikeshi.yaml'}: {exc}"]) from exc
         catalogue.bindings.update(self.config.bindings)
+        catalogue.tags.update(self.config.tags)
+        for capability, rules in self.config.routing.items():
+            catalogue.rules[capability] = tuple(RoutingRule(each.networks, each.names, each.to) for each in rules)
         return catalogue
 
     @cached_property

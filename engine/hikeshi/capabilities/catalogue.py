@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from hikeshi.capabilities.action import ActionSpec
+from hikeshi.capabilities.routing import RoutingRule
 from hikeshi.quick_dataclass import dataclass
 
 __all__ = ["Catalogue", "Instance", "Route", "UnknownAction"]
@@ -40,6 +41,8 @@ class Catalogue:
     specs: dict[str, ActionSpec] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
     bindings: dict[str, tuple[str, ...]] = field(default_factory=dict)  # capability -> instance names, if limited
+    rules: dict[str, tuple[RoutingRule, ...]] = field(default_factory=dict)  # capability -> its rules, in order
+    tags: dict[str, tuple[str, ...]] = field(default_factory=dict)  # instance -> the words a project has for it
 
     def add(self, specs: Iterable[ActionSpec]) -> None:
         for spec in specs:
@@ -73,6 +76,13 @@ class Catalogue:
         if not able:
             raise UnknownAction(self._nobody(spec, names))
         return Route(spec, able)
+
+    def lookup(self, spec: ActionSpec) -> str | None:
+        """Return the parameter by which an action looks something up, or None for an action that is no lookup."""
+        named = {f"{each.capability}.{each.marks.one_of}" for each in self.specs.values() if each.marks.one_of}
+        if spec.marks.one_of is None and spec.name not in named:
+            return None
+        return spec.parameters[0].name if spec.parameters else None
 
     def kinds(self, instance: str, spec: ActionSpec) -> frozenset[str] | None:
         """Return the indicator kinds an instance takes for an action, or None for no limit."""

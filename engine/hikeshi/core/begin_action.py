@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from hikeshi.capabilities import Effect
+from hikeshi.capabilities.routing import RoutingRule, rule_for
 from hikeshi.core import events as ev
 from hikeshi.core.cover import approvals_over
 from hikeshi.core.events import Event
@@ -68,12 +70,26 @@ def begin_action(state: RunState, node: Node, step: ActionStep, scope: dict[str,
     if routing.effect is Effect.CHANGE and (held := hold_back(state, node)) is not None:
         return held
     arguments = arguments_of(step.arguments.evaluate(scope))
+    if step.if_unsupported == "skip" and (reason := _unsupported(step.action, routing, arguments)):
+        return ev.StepSkipped(node.path, reason, waived=True)
     at = None if step.at is None else _limited(step.at, scope, routing)
     hold_s = None if step.hold is None else duration_of(step.hold, scope, "hold")
     if not routing.fan_out:
+        at = _ruled_lookup(routing, arguments, at)
         return ev.ActionRequested(node.path, step.action, arguments, at, maybe, hold_s)
     calls = _calls(routing, list(routing.instances) if at is None else at, arguments)
     return ev.FannedOut(node.path, step.action, calls, maybe, hold_s)
+
+
+def _unsupported(action: str, routing: Routing, arguments: dict[str, Any]) -> str:
+    """Return why no product can do this, or nothing: none here can, or not the one that owns the target."""
+    if not routing.instances:
+        return f"no connector of this project supports {action}"
+    given = arguments.get(routing.owner) if routing.owner is not None else None
+    owner = given.get("connector") if isinstance(given, dict) else None
+    if not isinstance(owner, str) or owner in routing.instances:
+        return ""
+    return f"{owner} does not support {action}"
 
 
 def duration_of(template: Template, scope: dict[str, Any], key: str) -> Any:
@@ -95,12 +111,31 @@ def _limited(at: Expression, scope: dict[str, Any], routing: Routing) -> list[st
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise EvaluationError(f"`at` gave {describe(value)}; it needs the name of a connector, or a list of names")
-    unknown = [name for name in names if name not in routing.instances]
+    tagged = {f"tag:{tag}": has for tag, has in routing.tags.items()}
+    unknown = [name for name in names if name not in routing.instances and name not in tagged]
     if unknown:
         raise Refused(
-            f"`at` names {', '.join(map(str, unknown))}; known here: {', '.join(routing.instances)}", "not_found"
+            f"`at` names {', '.join(map(str, unknown))}; known here: {', '.join([*routing.instances, *tagged])}",
+            "not_found",
         )
-    return [str(name) for name in names]
+    return list(dict.fromkeys(each for name in map(str, names) for each in tagged.get(name, (name,))))
+
+
+def _ruled_lookup(routing: Routing, arguments: dict[str, Any], at: list[str] | None) -> list[str] | None:
+    """Return the instances that a lookup asks: those that a rule of the project names, or what it was."""
+    value = arguments.get(routing.lookup) if routing.lookup is not None else None
+    rule = rule_for(value, routing.rules) if isinstance(value, str) else None
+    return at if rule is None else _of_rule(rule, routing, at, str(value))
+
+
+def _of_rule(rule: RoutingRule, routing: Routing, at: list[str] | None, value: str) -> list[str]:
+    allowed = [name for name in (routing.instances if at is None else at) if name in rule.to]
+    if not allowed:
+        raise Refused(
+            f"the project's routing sends {value} to {', '.join(rule.to)}, and this step can't use any of them",
+            "unsupported",
+        )
+    return allowed
 
 
 def _calls(routing: Routing, instances: list[str], arguments: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -113,11 +148,12 @@ def _calls(routing: Routing, instances: list[str], arguments: dict[str, Any]) ->
     if find_unknown(target) is not None:
         return dict.fromkeys(instances, arguments)
     wanted = target if isinstance(target, list) else [target]
-    _refuse_homeless(wanted, [routing.instances[instance] for instance in instances])
+    places = {_key(entry): set(_places(routing, instances, entry)) for entry in wanted} if routing.rules else {}
+    _refuse_homeless(wanted, instances, routing, places)
     calls: dict[str, dict[str, Any]] = {}
     for instance in instances:
         kinds = routing.instances[instance]
-        taken = [entry for entry in wanted if _takes(kinds, entry)]
+        taken = [entry for entry in wanted if _takes(kinds, entry) and (not places or instance in places[_key(entry)])]
         if taken:
             calls[instance] = {**arguments, routing.target: taken if isinstance(target, list) else taken[0]}
     return calls
@@ -127,8 +163,22 @@ def _takes(kinds: frozenset[str] | None, entry: Any) -> bool:
     return kinds is None or not isinstance(entry, dict) or entry.get("kind") in kinds
 
 
-def _refuse_homeless(wanted: list[Any], kinds: list[frozenset[str] | None]) -> None:
-    homeless = [entry for entry in wanted if not any(_takes(taken, entry) for taken in kinds)]
+def _key(entry: Any) -> str:
+    return str(entry["value"]) if isinstance(entry, dict) else str(entry)
+
+
+def _places(routing: Routing, instances: list[str], entry: Any) -> list[str]:
+    rule = rule_for(_key(entry), routing.rules)
+    return instances if rule is None else _of_rule(rule, routing, instances, _key(entry))
+
+
+def _refuse_homeless(wanted: list[Any], instances: list[str], routing: Routing, places: Mapping[str, set[str]]) -> None:
+    kinds = {instance: routing.instances[instance] for instance in instances}
+    homeless = [
+        entry
+        for entry in wanted
+        if not any(_takes(kinds[each], entry) and (not places or each in places[_key(entry)]) for each in instances)
+    ]
     if homeless:
         first = homeless[0]
         raise Refused(

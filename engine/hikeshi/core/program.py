@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field
 from typing import Any
 
-from hikeshi.capabilities import Catalogue, Effect
+from hikeshi.capabilities import Catalogue, Effect, UnknownAction
+from hikeshi.capabilities.routing import RoutingRule
 from hikeshi.playbook.model import ActionStep, Playbook, ReadWait, Step, WaitStep
 from hikeshi.quick_dataclass import dataclass
 
@@ -21,6 +23,10 @@ class Routing:
     target: str | None
     batched: bool
     instances: Mapping[str, frozenset[str] | None]
+    owner: str | None = None  # the argument whose entity says which instance it goes to
+    lookup: str | None = None  # the argument that something is looked up by
+    rules: tuple[RoutingRule, ...] = ()
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # a tag -> the instances that have it
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for RunStarted."""
@@ -31,12 +37,26 @@ class Routing:
             "target": self.target,
             "batched": self.batched,
             "instances": kinds,
+            **({"owner": self.owner} if self.owner else {}),
+            **({"lookup": self.lookup} if self.lookup else {}),
+            **({"rules": [rule.to_json() for rule in self.rules]} if self.rules else {}),
+            **({"tags": {tag: list(names) for tag, names in self.tags.items()}} if self.tags else {}),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Routing:
         kinds = {name: None if taken is None else frozenset(taken) for name, taken in data["instances"].items()}
-        return cls(Effect(data["effect"]), data["fan_out"], data["target"], data["batched"], kinds)
+        return cls(
+            Effect(data["effect"]),
+            data["fan_out"],
+            data["target"],
+            data["batched"],
+            kinds,
+            data.get("owner"),
+            data.get("lookup"),
+            tuple(RoutingRule.from_json(rule) for rule in data.get("rules", ())),
+            {tag: tuple(names) for tag, names in data.get("tags", {}).items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +77,9 @@ def pin_routes(program: Program, catalogue: Catalogue) -> dict[str, Routing]:
     for playbook in program.playbooks.values():
         for _, step in playbook.walk():
             for action in _actions_of(step):
-                if action not in routes:
-                    routes[action] = _routing(action, catalogue)
+                needed = not (isinstance(step, ActionStep) and step.does_without(action))
+                if action not in routes or (needed and not routes[action].instances):
+                    routes[action] = _routing(action, catalogue, needed=needed)
     return routes
 
 
@@ -72,13 +93,28 @@ def _actions_of(step: Step) -> Iterator[str]:
             yield action
 
 
-def _routing(action: str, catalogue: Catalogue) -> Routing:
-    route = catalogue.route(action)
-    spec = route.spec
+def _routing(action: str, catalogue: Catalogue, *, needed: bool) -> Routing:
+    spec = catalogue.spec(action)
+    try:
+        names = catalogue.route(action).instances
+    except UnknownAction:
+        if needed:
+            raise
+        names = ()
     return Routing(
         effect=spec.effect,
         fan_out=spec.owner is None and spec.effect is not Effect.READ,
         target=spec.target,
         batched=spec.batched,
-        instances={name: catalogue.kinds(name, spec) for name in route.instances},
+        instances={name: catalogue.kinds(name, spec) for name in names},
+        owner=spec.owner,
+        lookup=catalogue.lookup(spec),
+        rules=catalogue.rules.get(spec.capability, ()),
+        tags=_tagged(names, catalogue),
     )
+
+
+def _tagged(names: Iterable[str], catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
+    given = {name: catalogue.tags.get(name, ()) for name in names}
+    tags = sorted({tag for words in given.values() for tag in words})
+    return {tag: tuple(name for name, words in given.items() if tag in words) for tag in tags}

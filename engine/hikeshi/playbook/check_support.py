@@ -36,6 +36,8 @@ def _unbound(playbook: Playbook, catalogue: Catalogue) -> Iterator[Problem]:
                 catalogue.spec(action)
             except UnknownAction:
                 continue  # reported as such
+            if isinstance(step, ActionStep) and step.does_without(action):
+                continue
             try:
                 catalogue.route(action)
             except UnknownAction as error:

@@ -175,7 +175,12 @@ class ActionStep(_Common):
     hold: Template | None = None
     undo: UndoOverride | None = None
     at: Expression | None = None
+    if_unsupported: Literal["fail", "skip"] = "fail"
     loop: Loop | None = None
+
+    def does_without(self, action: str) -> bool:
+        """Say whether the step is skipped where no product carries this action of it out."""
+        return self.if_unsupported == "skip" and action == self.action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -330,7 +330,12 @@ STEP_KINDS = (
             Key("timeout", Duration(maximum_s=86400), "The bound of one attempt"),
             Key("hold", _DurationTemplate(as_template=True), "The change is undone after this time"),
             Key("undo", _UNDO, "none, or the action that undoes the change instead of the declared one"),
-            Key("at", EXPRESSION, "The instances or groups it is limited to"),
+            Key("at", EXPRESSION, "The instances it is limited to, by name or tag:<word>"),
+            Key(
+                "if_unsupported",
+                Choice(("fail", "skip")),
+                "What happens where the product that owns the target cannot do it; fail if left out",
+            ),
         ),
         loops=True,
     ),

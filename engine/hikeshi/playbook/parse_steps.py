@@ -251,6 +251,7 @@ def _action(common: dict[str, Any], values: dict[str, Any], _: Any) -> Step:
         hold=values.get("hold"),
         undo=values.get("undo"),
         at=values.get("at"),
+        if_unsupported=values.get("if_unsupported", "fail"),
         loop=_loop(values),
     )
 

@@ -219,6 +219,8 @@ class Outline:
         step = spot.step
         if step.when is not None and not spot.is_loop:
             return f"{target.label} may be skipped" + ("" if spot is target else f", by the 'when' of {spot.label}")
+        if isinstance(step, ActionStep) and step.if_unsupported == "skip" and not spot.is_loop:
+            return f"{target.label} is skipped where the product cannot do it"
         if spot is target and self._tells_after_failure(spot):
             return ""
         if step.on_error is not None and step.on_error.then_continue:

@@ -16,13 +16,25 @@ from hikeshi.project.people import Person
 from hikeshi.project.reading import parse_yaml
 
 if TYPE_CHECKING:
+    from hikeshi.project.routing import Destination
     from hikeshi.project.webhooks import WebhookSource
 
 __all__ = ["FILE_NAME", "Config", "ProjectError", "load_config"]
 
 FILE_NAME = "hikeshi.yaml"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_KEYS = ("connectors", "bindings", "playbooks", "people", "guardrails", "audit", "webhooks", "console", "chat")
+_KEYS = (
+    "connectors",
+    "bindings",
+    "playbooks",
+    "people",
+    "guardrails",
+    "audit",
+    "webhooks",
+    "console",
+    "chat",
+    "routing",
+)
 
 
 class ProjectError(Exception):
@@ -46,6 +58,8 @@ class Config:
     webhooks: Mapping[str, WebhookSource] = field(default_factory=dict)
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
     chat: ChatSettings = field(default_factory=ChatSettings)
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    routing: Mapping[str, tuple[Destination, ...]] = field(default_factory=dict)
 
     def person_of(self, login: str) -> Person | None:
         """Return who has a login, or None if nobody has."""
@@ -77,6 +91,7 @@ def load_config(folder: Path) -> Config:
         raise ProjectError([f"{path}:1:1: the file has to be a map with the keys {', '.join(_KEYS)}"])
     for key in document:
         problems.unknown(key, _KEYS)
+    tags = _tags(document.get("connectors"), problems)
     connectors = _connectors(document.get("connectors"), problems)
     bindings = _bindings(document.get("bindings"), connectors, problems)
     playbooks = _folders(document.get("playbooks"), folder, problems)
@@ -85,9 +100,10 @@ def load_config(folder: Path) -> Config:
     webhooks = _webhooks(document.get("webhooks"), problems)
     console = console_settings(document.get("console"), problems)
     chat = chat_settings(document.get("chat"), connectors, problems)
+    routing = _routing(document.get("routing"), list(connectors), tags, problems)
     if problems.found:
         raise ProjectError(problems.found)
-    return Config(folder, connectors, bindings, playbooks, people, audit, webhooks, console, chat)
+    return Config(folder, connectors, bindings, playbooks, people, audit, webhooks, console, chat, tags, routing)
 
 
 class _Problems:
@@ -126,8 +142,31 @@ def _connectors(raw: Any, problems: _Problems) -> dict[str, Mapping[str, Any]]:
         elif not isinstance(settings, dict) or not isinstance(settings.get("product"), str):
             problems.add(("connectors", name), f"{name!r} needs 'product', such as product: crowdstrike")
         else:
-            found[name] = settings
+            found[name] = {key: value for key, value in settings.items() if key != "tags"}
     return found
+
+
+def _tags(raw: Any, problems: _Problems) -> dict[str, tuple[str, ...]]:
+    """Return the tags of each connector: words of the project's own, which `routing` and `at` may name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, settings in raw.items() if isinstance(raw, dict) else ():
+        given = settings.get("tags") if isinstance(settings, dict) else None
+        listed = [] if given is None else [given] if isinstance(given, str) else given
+        if isinstance(listed, list) and all(isinstance(tag, str) and _NAME.fullmatch(tag) for tag in listed):
+            found[str(name)] = tuple(listed)
+        else:
+            problems.add(("connectors", name, "tags"), "'tags' is a word or a list of words; a-z, 0-9, '_' and '-'")
+    return found
+
+
+def _routing(
+    raw: Any, connectors: list[str], tags: Mapping[str, tuple[str, ...]], problems: _Problems
+) -> dict[str, tuple[Destination, ...]]:
+    if raw is None:
+        return {}
+    from hikeshi.project.routing import routing_of
+
+    return routing_of(raw, connectors, tags, problems)
 
 
 def _bindings(raw: Any, connectors: Mapping[str, Any], problems: _Problems) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hikeshi.capabilities import Catalogue
+from hikeshi.capabilities.routing import RoutingRule
 from hikeshi.connector import Connector
 from hikeshi.connector.registry import Registry, fill_catalogue
 from hikeshi.core import Node, Program, RunState, StepStatus, decode_event, fold
@@ -101,6 +102,8 @@ class RunHarness:
     clock: Clock = field(default_factory=FakeClock)
     redactor: Redactor = field(default_factory=Redactor)
     bindings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rules: Mapping[str, tuple[RoutingRule, ...]] = field(default_factory=dict)
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     watchers: Sequence[Watcher] = ()
     programs: dict[str, Program] = field(default_factory=dict)
     park_after_s: float | None = None
@@ -167,6 +170,8 @@ class RunHarness:
             self._built = (key, fill_catalogue(self._registry(), products))
         catalogue = self._built[1]
         catalogue.bindings = dict(self.bindings)
+        catalogue.rules = dict(self.rules)
+        catalogue.tags = dict(self.tags)
         return catalogue
 
     def questions(self, run: str = "run-1") -> dict[str, Any]:

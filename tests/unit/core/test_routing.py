@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from hikeshi.capabilities.routing import RoutingRule
 from hikeshi.core import events as ev
+from hikeshi.core.program import Routing
 from hikeshi.testing.fake_connector import FakeWorld, fake_connector
 from hikeshi.testing.run_harness import RunHarness
 
@@ -215,3 +217,92 @@ steps: [{id: iso, action: edr.isolate_host, with: {host: "{{ inputs.host or inpu
     assert outcome.status == "failed"
     assert harness.world.calls == []
     assert outcome.of(ev.ActionIntended) == []
+
+
+# --- rules of the project
+
+
+PLANT = RoutingRule(("10.1.0.0/16", "2001:db8:1::/48"), ("*.plant.example",), ("fw_plant",))
+GUESTS = RoutingRule(("10.9.0.0/16",), (), ("fw_guests", "fw_plant"))
+
+
+@pytest.fixture
+def ruled() -> RunHarness:
+    """Three firewalls; what lies in the plant's network concerns its own alone."""
+    world = FakeWorld()
+    instances = {name: fake_connector(world, "wall") for name in ("fw_hq", "fw_plant", "fw_guests")}
+    return RunHarness(world, instances, rules={"firewall": (PLANT, GUESTS)})
+
+
+@pytest.mark.parametrize(
+    ("value", "walls"),
+    [
+        ("10.1.2.3", ["fw_plant"]),
+        ("10.1.0.0/20", ["fw_plant"]),
+        ("10.0.0.0/8", ["fw_guests", "fw_hq", "fw_plant"]),
+        ("2001:db8:1::7", ["fw_plant"]),
+        ("plc7.PLANT.example", ["fw_plant"]),
+        ("https://hmi.plant.example/login", ["fw_plant"]),
+        ("http://10.1.7.7:8080/x", ["fw_plant"]),
+        ("plant.example", ["fw_guests", "fw_hq", "fw_plant"]),
+        ("10.9.1.1", ["fw_guests", "fw_plant"]),
+        ("203.0.113.7", ["fw_guests", "fw_hq", "fw_plant"]),
+    ],
+)
+async def test_a_rule_says_which_firewalls_an_indicator_goes_to(
+    ruled: RunHarness, value: str, walls: list[str]
+) -> None:
+    """The first rule that it falls under decides; a network that is larger than the rule's falls under none."""
+    outcome = await ruled.run(BLOCK, inputs={"found": [value]})
+
+    assert outcome.status == "succeeded"
+    assert sorted(sent_to(ruled)) == walls
+
+
+async def test_each_indicator_of_a_batch_follows_its_own_rule(ruled: RunHarness) -> None:
+    """Every firewall gets its part of the list."""
+    await ruled.run(BLOCK, inputs={"found": ["10.1.2.3", "203.0.113.7", "10.9.1.1"]})
+
+    assert sent_to(ruled) == {
+        "fw_hq": ["203.0.113.7"],
+        "fw_plant": ["10.1.2.3", "203.0.113.7", "10.9.1.1"],
+        "fw_guests": ["203.0.113.7", "10.9.1.1"],
+    }
+
+
+async def test_a_rule_that_leaves_nobody_refuses_the_step(ruled: RunHarness) -> None:
+    """`at` and the rule have no firewall in common: nothing is sent anywhere, and the error names both."""
+    text = BLOCK.replace("    with:", "    at: \"['fw_hq']\"\n    with:")
+    outcome = await ruled.run(text, inputs={"found": ["203.0.113.7", "10.1.2.3"]})
+
+    assert outcome.status == "failed"
+    assert "10.1.2.3 to fw_plant" in str(outcome.node("block").error)
+    assert sent_to(ruled) == {}
+
+
+LOOKUP = "id: t\ninputs: {name: {type: host}}\nsteps: [{id: find, action: edr.get_host, with: {name: '{{ inputs.name }}'}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "found_in"), [("10.1.2.3", "falcon_plant"), ("plc7.plant.example", "falcon_plant"), ("pc9", "falcon_hq")]
+)
+async def test_a_lookup_asks_whom_the_rule_names(name: str, found_in: str) -> None:
+    """Two subsidiaries use the same private addresses: the rule says whose is meant, and nothing is ambiguous."""
+    harness = RunHarness(rules={"edr": (RoutingRule(PLANT.networks, PLANT.names, ("falcon_plant",)),)})
+    harness.instances = {each: fake_connector(harness.world, "falcon") for each in ("falcon_hq", "falcon_plant")}
+    for each in harness.instances:
+        if name != "pc9" or each == "falcon_hq":
+            harness.world.add_host(name, instance=each, id_=f"id-{each}")
+    outcome = await harness.run(LOOKUP, inputs={"name": name})
+
+    assert outcome.status == "succeeded"
+    assert outcome.node("find").output["connector"] == found_in
+
+
+async def test_rules_are_pinned_when_the_run_starts(ruled: RunHarness) -> None:
+    """The journal holds them, so that a run that is taken over under other rules goes where it began to go."""
+    outcome = await ruled.run(BLOCK, inputs={"found": ["203.0.113.7"]})
+    route = outcome.of(ev.RunStarted)[0].routes["firewall.block_indicators"]
+
+    assert route["rules"] == [PLANT.to_json(), GUESTS.to_json()]
+    assert Routing.from_json(route).rules == (PLANT, GUESTS)
