@@ -114,9 +114,63 @@ def test_connectors_are_shown_with_actions_and_privileges(bound: CommandLine) ->
     (product,) = [each for each in document["products"] if each["product"] == "crowdstrike"]
     assert "edr.isolate_host" in product["actions"]
     assert product["least_privileges"]
-    shown = bound("connectors").out
+    assert product["quality"]["verify"] == {"status": "done", "reason": ""}
+    assert product["unverified"][0].keys() == {"fact", "effect"}
+    listed = bound("connectors").out
+    assert re.search(r"^  falcon  crowdstrike$", listed, re.MULTILINE)
+    assert re.search(r"^crowdstrike +edr +11 done, 1 exempt +\d+$", listed, re.MULTILINE)
+    shown = bound("connectors", "show", "crowdstrike").out
     assert "isolate_host" in shown
     assert "Hosts: write" in shown
+    assert re.search(r"^idempotent_retry +exempt +Falcon has no idempotency key", shown, re.MULTILINE)
+    wrong = bound("connectors", "show", "crowdstruck")
+    assert wrong.code == 2
+    assert "no connector for the product 'crowdstruck'" in wrong.err
+
+
+def test_a_configured_connector_is_tried_and_nothing_is_changed(bound: CommandLine, shared_place: Place) -> None:
+    """Each read that can be tried is; what needs a thing that is not there says so."""
+    before = len(shared_place.simulation.changes)
+    ended = bound("connectors", "test", "falcon", "--json")
+
+    assert ended.code == 0
+    document = ended.document
+    assert document["ok"] is True
+    outcomes = {probe["action"]: probe for probe in document["probes"]}
+    assert outcomes["edr.find_hosts"]["status"] == "ok"
+    assert outcomes["edr.search_hash"]["status"] == "ok"
+    assert outcomes["edr.isolation_of"] == {
+        "action": "edr.isolation_of",
+        "status": "not tried",
+        "message": "it needs host",
+        "took_s": 0.0,
+    }
+    assert len(shared_place.simulation.changes) == before
+    assert "falcon answers." in bound("connectors", "test", "falcon").out
+
+
+def test_wrong_credentials_are_told_with_what_the_product_has_to_grant(
+    hikeshi: CommandLine, shared_place: Place
+) -> None:
+    """Exit code 1, the kind of the error, the least privileges, and not the secret."""
+    settings = shared_place.simulation.project_settings(shared_place.url)
+    settings["falcon"]["client_secret"] = "falcon-this-is-wrong"
+    hikeshi.configure(settings)
+    ended = hikeshi("connectors", "test", "falcon")
+
+    assert ended.code == 1
+    assert re.search(r"^edr.find_hosts +unauthorized", ended.out, re.MULTILINE)
+    assert "The product has to grant:\n  Hosts: " in ended.out
+    assert "this-is-wrong" not in ended.out + ended.err
+
+
+def test_a_connector_that_is_not_there_cannot_be_tried(bound: CommandLine) -> None:
+    """The error names those that are."""
+    ended = bound("connectors", "test", "falcn")
+
+    assert ended.code == 2
+    assert "there: " in ended.err
+    assert "falcon" in ended.err
 
 
 # --- what is wrong

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from hikeshi.testing.contract import Contract
-from hikeshi.testing.contract_pytest import contract_tests
+from hikeshi.testing.contract_pytest import contract_tests, quality_tests
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent.parent / "examples" / "third-party-connector"
@@ -24,4 +24,8 @@ def contract_in(path: Path) -> Contract:
     return contract
 
 
-test_contract = contract_tests(*(contract_in(path) for path in FILES))
+CONTRACTS = [contract_in(path) for path in FILES]
+OURS = [contract for contract in CONTRACTS if contract.connector.__module__.startswith("hikeshi_connectors.")]
+
+test_contract = contract_tests(*CONTRACTS)
+test_quality = quality_tests(*OURS, root=HERE.parent.parent)

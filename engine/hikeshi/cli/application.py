@@ -66,6 +66,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "triggers accept": ("triggers", "accept"),
     "triggers decline": ("triggers", "decline"),
     "connectors": ("connectors", "connectors"),
+    "connectors show": ("connectors", "show"),
+    "connectors test": ("connectors", "test"),
     "serve": ("serve", "serve"),
     "doctor": ("doctor", "doctor"),
     "backup": ("backup", "backup"),

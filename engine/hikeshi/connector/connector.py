@@ -51,6 +51,8 @@ class Connector:
     volatile: ClassVar[tuple[str, ...]] = ()
     # How quickly one instance may call, a little below what the product documents; an operator may say otherwise.
     pace: ClassVar[Pace | None] = None
+    # Arguments of reads that only this product knows harmless ones for, by verb: 'hikeshi connectors test' uses them.
+    probes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     # What the product's administrator has to grant, for people.
     least_privileges: ClassVar[tuple[str, ...]] = ()
 

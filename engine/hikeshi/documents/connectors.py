@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hikeshi.app import Hikeshi
+    from hikeshi.connector import Connector
 
 __all__ = ["instances_of", "product_document"]
 
@@ -23,13 +24,24 @@ def instances_of(app: Hikeshi) -> list[dict[str, Any]]:
 
 
 def product_document(app: Hikeshi, name: str) -> dict[str, Any]:
-    """Return what an installed product can do and needs; `error` says why it can't be used, or is None."""
+    """Return what an installed product can do and needs, and how far its connector is tried.
+
+    `error` says why it can't be used, or is None. `quality` maps each rule to its status and reason, and is None for a
+    connector without a checklist; `unverified` are the facts that are assumed of the product.
+    """
     from hikeshi.connector.registry import ConnectorNotUsable
 
     try:
         connector = app.registry.load(name)
     except ConnectorNotUsable as exc:
-        return {"product": name, "capabilities": {}, "actions": [], "least_privileges": [], "error": str(exc)}
+        nothing: dict[str, Any] = {
+            "capabilities": {},
+            "actions": [],
+            "least_privileges": [],
+            "quality": None,
+            "unverified": [],
+        }
+        return {"product": name, **nothing, "error": str(exc)}
     capabilities: dict[str, list[dict[str, Any]]] = {}
     for action, kinds in connector.supported().items():
         capability, _, verb = action.partition(".")
@@ -40,5 +52,19 @@ def product_document(app: Hikeshi, name: str) -> dict[str, Any]:
         "capabilities": capabilities,
         "actions": sorted(connector.supported()),
         "least_privileges": list(connector.least_privileges),
+        **_quality(connector),
         "error": None,
     }
+
+
+def _quality(connector: type[Connector]) -> dict[str, Any]:
+    from hikeshi.connector.quality import ChecklistError, checklist_of
+
+    try:
+        checklist = checklist_of(connector)
+    except ChecklistError:  # a third party's; its own tests say what is wrong with it
+        checklist = None
+    if checklist is None:
+        return {"quality": None, "unverified": []}
+    rules = {each.rule.name: {"status": each.status, "reason": each.reason} for each in checklist.standings}
+    return {"quality": rules, "unverified": [{"fact": each.fact, "effect": each.effect} for each in checklist.facts]}
