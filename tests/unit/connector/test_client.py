@@ -11,10 +11,13 @@ from hikeshi.capabilities import Effect
 from hikeshi.connector import (
     Applied,
     Conflict,
+    Connector,
     ConnectorError,
+    ConnectorSettings,
     Forbidden,
     Invalid,
     NotFound,
+    Pace,
     RateLimited,
     Response,
     RouteRefused,
@@ -26,6 +29,7 @@ from hikeshi.connector import (
 )
 from hikeshi.connector.door import Door, through
 from hikeshi.connector.http import HttpClient
+from hikeshi.connector.route import SeenRequest
 from hikeshi.secrets import Redactor, SecretUnavailable
 
 
@@ -279,3 +283,60 @@ async def test_a_token_is_fetched_once_for_many_and_renewed_before_it_ends() -> 
     tokens.cache.forget()
     assert (await tokens.cache.headers())["authorization"] == "Bearer token-3"
     assert redactor.text("token-1 token-2 token-3") == "[secret] [secret] [secret]"
+
+
+# --- signatures, other bodies, pace
+
+
+async def test_a_signature_is_made_of_the_very_request(client: HttpClient, wire: Any):
+    """The signer sees method, address, headers and body as they are sent, and again for a second try."""
+    seen: list[tuple[str, str, str, bytes]] = []
+
+    async def sign(request: SeenRequest) -> Mapping[str, str]:
+        seen.append((request.method, request.url, request.headers["content-type"], request.content))
+        return {"authorization": f"Signature {len(seen)}"}
+
+    client.sign = sign
+    client.forget_credentials = lambda: None
+    wire.answers = [httpx.Response(401), httpx.Response(200, json={})]
+    await client.post("/search", params={"a": "b c"}, json={"q": 1})
+
+    url = "http://product.example/api1/search?a=b+c"
+    assert seen == [("POST", url, "application/json", b'{"q":1}')] * 2
+    assert [request.headers["authorization"] for request in wire.requests] == ["Signature 1", "Signature 2"]
+    assert str(wire.requests[0].url) == url
+
+
+async def test_a_text_is_sent_and_previewed_as_it_is(client: HttpClient, wire: Any):
+    """With the type that its header names, and without being taken for JSON."""
+    door = Door(mode="plan", effect=Effect.CHANGE, action="fake.act")
+    with through(door):
+        await client.put("/list", text="203.0.113.7\n", headers={"Content-Type": "text/plain"})
+    assert [(each.method, each.body) for each in door.captured] == [("PUT", "203.0.113.7\n")]
+    with through(live()):
+        await client.put("/list", text="203.0.113.7\n", headers={"Content-Type": "text/plain"})
+    assert [(request.content, request.headers["content-type"]) for request in wire.requests] == [
+        (b"203.0.113.7\n", "text/plain")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("usual", "settings", "pace"),
+    [
+        (None, {}, None),
+        (Pace(50, 60, 5), {}, Pace(50, 60, 5)),
+        (Pace(50, 60, 5), {"requests_per_minute": 10}, Pace(10, 60.0, 5)),
+        (Pace(50, 60, 5), {"requests_at_once": 1}, Pace(50, 60, 1)),
+        (None, {"requests_at_once": 2}, Pace(None, 1.0, 2)),
+    ],
+)
+def test_an_operator_may_say_how_quickly_a_product_is_called(
+    usual: Pace | None, settings: dict[str, int], pace: Pace | None
+):
+    """What the settings say comes before what the connector thinks of its product."""
+
+    class Quick(Connector, product="quick"):
+        """A product with a limit."""
+
+    Quick.pace = usual
+    assert Quick.pace_of(ConnectorSettings(base_url="https://q.example", **settings)) == pace
