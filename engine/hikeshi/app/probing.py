@@ -68,7 +68,10 @@ async def _probe(app: Hikeshi, name: str, spec: ActionSpec, kinds: frozenset[str
     from hikeshi.secrets import SecretUnavailable
 
     connector = app.instances.get(name)
-    arguments = {**_arguments(spec, kinds), **connector.probes.get(spec.verb, {})}
+    given = connector.probes.get(spec.verb, {})
+    if given is None:
+        return Probe(spec.name, "not tried", "only a playbook knows harmless arguments")
+    arguments = {**_arguments(spec, kinds), **given}
     missing = [each.name for each in spec.parameters if each.required and each.name not in arguments]
     if missing:
         return Probe(spec.name, "not tried", f"it needs {', '.join(missing)}")

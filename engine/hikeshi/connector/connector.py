@@ -51,8 +51,8 @@ class Connector:
     volatile: ClassVar[tuple[str, ...]] = ()
     # How quickly one instance may call, a little below what the product documents; an operator may say otherwise.
     pace: ClassVar[Pace | None] = None
-    # Arguments of reads that only this product knows harmless ones for, by verb: 'hikeshi connectors test' uses them.
-    probes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # Harmless arguments of reads, by verb, where 'hikeshi connectors test' could not guess them; None: do not try it.
+    probes: ClassVar[Mapping[str, Mapping[str, Any] | None]] = {}
     # What the product's administrator has to grant, for people.
     least_privileges: ClassVar[tuple[str, ...]] = ()
 
@@ -75,6 +75,16 @@ class Connector:
     def bases(cls, settings: ConnectorSettings) -> Mapping[str, str]:
         """Return the base addresses by name; the one named "" is the default."""
         return {"": settings.base_url}
+
+    @classmethod
+    def routes_of(cls, settings: ConnectorSettings) -> tuple[Route, ...]:  # noqa: ARG003 - for those that need it
+        """Return the read routes of an instance: those of the class, unless its settings have a say in them."""
+        return cls.read_routes
+
+    @classmethod
+    def public_only(cls, settings: ConnectorSettings) -> bool:  # noqa: ARG003
+        """Say whether an instance may reach no address of a private network. Products usually live in one."""
+        return False
 
     @classmethod
     def pace_of(cls, settings: ConnectorSettings) -> Pace | None:

@@ -19,7 +19,7 @@ from hikeshi import __version__
 from hikeshi.connector.door import Door, PreviewedRequest, current_door
 from hikeshi.connector.errors import Applied, ConnectorError, Invalid, RouteRefused, Timeout, Unauthorized, Unavailable
 from hikeshi.connector.pace import Pace, Pacer
-from hikeshi.connector.pool import ConnectionStack
+from hikeshi.connector.pool import ConnectionStack, NotPublic
 from hikeshi.connector.response import CapturedResponse, Response, default_check
 from hikeshi.connector.route import Route, SeenRequest
 
@@ -45,6 +45,7 @@ class HttpClient:
         ca_file: str | None = None,
         volatile: Sequence[str] = (),
         pace: Pace | None = None,
+        public_only: bool = False,
     ) -> None:
         self.name = name
         # As httpx writes them, so that an address in upper case or with the usual port is the same one everywhere.
@@ -52,7 +53,7 @@ class HttpClient:
         self._read_routes = tuple(read_routes)
         self._volatile = tuple(volatile)
         # The transport itself, not a client around it: a client keeps cookies, which no preview would show.
-        self._transport = transport or ConnectionStack(ca_file)
+        self._transport = transport or ConnectionStack(ca_file, public_only=public_only)
         self._timeouts = httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)).as_dict()
         self._pacer = None if pace is None else Pacer(pace)
         self.authorize: Authorize | None = None
@@ -210,6 +211,8 @@ class HttpClient:
         httpx's texts may repeat a URL or a header, so only the kind is told.
         """
         where = f"{self.name}: {seen.method} {urlsplit(seen.url).netloc}{urlsplit(seen.url).path}"
+        if isinstance(exc, NotPublic):
+            return Invalid(f"{where}: the host has a private address, and this connector may only reach public ones")
         if isinstance(exc, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)):
             return Unavailable(f"{where}: cannot connect ({type(exc).__name__})", applied=Applied.NO)
         if isinstance(exc, httpx.TimeoutException):

@@ -8,6 +8,7 @@ nothing comes between the look and the write.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import select
 import socket
 import ssl
@@ -19,14 +20,21 @@ import httpcore
 from hikeshi.capabilities import Effect
 from hikeshi.connector.door import current_door
 
-__all__ = ["DoorNetwork"]
+__all__ = ["DoorNetwork", "PrivateAddress"]
 
 _NEXT_ADDRESS_AFTER_S = 0.25
 _CONNECTED = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 
 
+class PrivateAddress(httpcore.ConnectError):
+    """A name led to an address that the internet does not reach, and only such are allowed. Nothing was sent."""
+
+
 class DoorNetwork(httpcore.AsyncNetworkBackend):
-    """Connects over asyncio's own streams."""
+    """Connects over asyncio's own streams; with `public_only`, to no address of a private network or this machine."""
+
+    def __init__(self, *, public_only: bool = False) -> None:
+        self._public_only = public_only
 
     async def connect_tcp(
         self,
@@ -49,6 +57,10 @@ class DoorNetwork(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectTimeout(str(exc)) from exc
         except OSError as exc:
             raise httpcore.ConnectError(str(exc)) from exc
+        # The address that was really connected to: a name may lead elsewhere each time it is asked for.
+        if self._public_only and not ipaddress.ip_address(writer.get_extra_info("peername")[0]).is_global:
+            writer.transport.abort()
+            raise PrivateAddress("a private address")
         found: socket.socket = writer.get_extra_info("socket")
         for option in [*_CONNECTED, *(socket_options or ())]:
             found.setsockopt(*option)

@@ -15,15 +15,22 @@ from typing import Final, NoReturn
 import httpcore
 import httpx
 
-from hikeshi.connector.network import DoorNetwork
+from hikeshi.connector.network import DoorNetwork, PrivateAddress
 
-__all__ = ["ConnectionStack"]
+__all__ = ["ConnectionStack", "NotPublic"]
 
 _IDLE_MOST: Final = 100
 _IDLE_MOST_S: Final = 5.0
 _DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
+
+
+class NotPublic(httpx.ConnectError):
+    """A host has a private address, and only public ones are allowed."""
+
+
 # The two libraries name what can go wrong alike.
 _ERRORS: Final[dict[type[Exception], type[httpx.TransportError]]] = {
+    PrivateAddress: NotPublic,
     httpcore.ConnectError: httpx.ConnectError,
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
     httpcore.ReadError: httpx.ReadError,
@@ -48,11 +55,11 @@ class _Stack:
 class ConnectionStack(httpx.AsyncBaseTransport):
     """An httpx transport that gives each request under way a connection of its own."""
 
-    def __init__(self, ca_file: str | None = None) -> None:
+    def __init__(self, ca_file: str | None = None, *, public_only: bool = False) -> None:
         self._stacks: dict[_Address, _Stack] = {}
         self._ca_file = ca_file
         self._tls: ssl.SSLContext | None = None
-        self._network = DoorNetwork()
+        self._network = DoorNetwork(public_only=public_only)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         stack = self._stack(request.url)

@@ -65,11 +65,12 @@ def build(
     http = HttpClient(
         name=name,
         bases=connector.bases(parsed),
-        read_routes=connector.read_routes,
+        read_routes=connector.routes_of(parsed),
         timeout_s=parsed.timeout_s,
         ca_file=parsed.ca_file,
         volatile=connector.volatile,
         pace=connector.pace_of(parsed),
+        public_only=connector.public_only(parsed),
         transport=transport,
     )
     http.mask = redactor.text

@@ -250,8 +250,10 @@ class Bench:
 
     def is_read(self, request: SeenRequest) -> bool:
         """Say whether a request matches a declared read route."""
-        bases = self.contract.connector.bases(self.contract.connector.Settings.model_validate(self.settings()))
-        return any(route.matches(request, bases[route.base]) for route in self.contract.connector.read_routes)
+        connector = self.contract.connector
+        settings = connector.Settings.model_validate(self.settings())
+        bases = connector.bases(settings)
+        return any(route.matches(request, bases[route.base]) for route in connector.routes_of(settings))
 
     def sent(self, change: Change) -> Sent:
         """Return a received change as it can be compared."""

@@ -63,7 +63,8 @@ async def read_door_refuses_changes(bench: Bench) -> AsyncIterator[Problem]:
 async def read_routes_are_minimal(bench: Bench) -> AsyncIterator[Problem]:
     """Every declared read route is used, and none lets a change through."""
     connector = bench.contract.connector
-    bases = connector.bases(connector.Settings.model_validate(bench.settings()))
+    settings = connector.Settings.model_validate(bench.settings())
+    bases = connector.bases(settings)
     requests: list[SeenRequest] = []
     changes: list[SeenRequest] = []
     async with bench.stand() as stand:
@@ -78,7 +79,7 @@ async def read_routes_are_minimal(bench: Bench) -> AsyncIterator[Problem]:
     def matched(route: Route, seen: list[SeenRequest]) -> bool:
         return any(route.matches(request, bases[route.base]) for request in seen)
 
-    for route in connector.read_routes:
+    for route in connector.routes_of(settings):
         if not matched(route, requests):
             yield Problem("the read route is used by no action; remove it", _described(route))
         if matched(route, changes):
