@@ -6,10 +6,7 @@ codes and shapes in CrowdStrike/gofalcon (falcon/client/**_responses.go, falcon/
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,15 +21,17 @@ from hikeshi.connector import (
     Response,
     Unauthorized,
     Unavailable,
+    epoch_or_delay_s,
     error_of_status,
+    objects_under,
     retry_after_s,
+    understood,
 )
 
-__all__ = ["TOKEN_PATH", "Refused", "epoch_or_delay_s", "judge", "next_after", "resources", "understood"]
+__all__ = ["TOKEN_PATH", "Refused", "judge", "next_after", "resources"]
 
 TOKEN_PATH = "/oauth2/token"  # noqa: S105 - a path
 _INDICATORS_PATH = "/iocs/entities/indicators/v1"
-_EPOCH_FROM = 1_000_000_000  # a delay of thirty years is none
 _BY_CODE: dict[int, type[ConnectorError]] = {
     401: Unauthorized,
     403: Forbidden,
@@ -63,28 +62,8 @@ def judge(response: Response) -> None:
 
 
 def resources(response: Response) -> list[dict[str, Any]]:
-    """Return the `resources` of an answer; Falcon may write null for none.
-
-    Raises Invalid if they are not of the expected form or not there at all: an answer without them says nothing.
-    """
-    body = response.json()
-    if "resources" not in body:
-        raise Invalid(f"{response.where}: the answer has no 'resources'")
-    found = body["resources"]
-    if found is None:
-        return []
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise Invalid(f"{response.where}: 'resources' is not a list of objects")
-    return found
-
-
-@contextmanager
-def understood(what: str) -> Iterator[None]:
-    """Turn what goes wrong while an answer is read into Invalid: the answer is not of the form Falcon documents."""
-    try:
-        yield
-    except (AttributeError, KeyError, TypeError, ValueError) as exc:
-        raise Invalid(f"{what}: Falcon's answer has an unexpected form ({type(exc).__name__})") from exc
+    """Return the `resources` of an answer; Falcon may write null for none. Raises Invalid if they are not there."""
+    return objects_under(response, "resources")
 
 
 def next_after(response: Response, name: str = "after") -> str | None:
@@ -94,19 +73,10 @@ def next_after(response: Response, name: str = "after") -> str | None:
     return str(token) if token else None
 
 
-def epoch_or_delay_s(headers: Mapping[str, str]) -> float | None:
-    """Return the delay that Falcon asks for, in seconds, or None.
-
-    X-RateLimit-RetryAfter is a Unix time; a small number is taken as a delay. Source: parseRetryAfter in
-    CrowdStrike/gofalcon, falcon/api_client.go.
-    """
-    try:
-        given = float(headers.get("x-ratelimit-retryafter", ""))
-    except ValueError:
-        return retry_after_s(headers)
-    if not math.isfinite(given):
-        return None
-    return max(0.0, given - time.time() if given >= _EPOCH_FROM else given)
+def _delay_s(headers: Mapping[str, str]) -> float | None:
+    """Return the delay that Falcon asks for. Source: parseRetryAfter in CrowdStrike/gofalcon, falcon/api_client.go."""
+    delay_s = epoch_or_delay_s(headers, "x-ratelimit-retryafter")
+    return retry_after_s(headers) if delay_s is None else delay_s
 
 
 def _of_status(response: Response) -> ConnectorError:
@@ -115,7 +85,7 @@ def _of_status(response: Response) -> ConnectorError:
     told = _told(errors) or response.text.strip()[:200]
     path = urlsplit(response.url).path
     if response.status == 429:
-        return RateLimited(f"{response.where}: {told}", retry_after_s=epoch_or_delay_s(response.headers))
+        return RateLimited(f"{response.where}: {told}", retry_after_s=_delay_s(response.headers))
     if path.endswith(TOKEN_PATH) and response.status in (400, 401, 403):
         return Unauthorized(f"{response.where}: {told}; check client_id, client_secret, member_cid and region")
     if response.status == 400 and _changes_indicators(response):

@@ -34,8 +34,10 @@ from hikeshi.connector import (
     Route,
     Secret,
     TokenCache,
+    all_pages,
+    understood,
 )
-from hikeshi_connectors.crowdstrike.answer import TOKEN_PATH, judge, next_after, resources, understood
+from hikeshi_connectors.crowdstrike.answer import TOKEN_PATH, judge, next_after, resources
 from hikeshi_connectors.crowdstrike.detection import alert_of, recent
 from hikeshi_connectors.crowdstrike.device import FIELDS, host_of, is_called, state_of, users_of
 from hikeshi_connectors.crowdstrike.event_search import EventSearch
@@ -124,7 +126,7 @@ class Falcon(Connector, Edr, product="crowdstrike"):
         """Find hosts by name, agent ID (AID) or local IP address; names are compared without regard to case."""
         asked = hosts_that_may_be(name.strip())
         with understood(f"{self.name}: hosts"):
-            found = [host_of(device, self.name) async for device in self._devices(asked)]
+            found = [host_of(device, self.name) for device in await self._devices(asked)]
         return [host for host in found if is_called(host, name.strip())]
 
     async def isolation_of(self, host: Host) -> Isolation:
@@ -150,16 +152,14 @@ class Falcon(Connector, Edr, product="crowdstrike"):
             "limit": _ALERTS_PAGE,
             "sort": "created_timestamp|desc",
         }
-        alerts: list[Alert] = []
-        while True:
-            answer = await self.http.post(_ALERTS_PATH, json=body)
-            page = resources(answer)
+
+        async def page(after: str | None) -> tuple[list[Alert], str | None]:
+            answer = await self.http.post(_ALERTS_PATH, json={**body, **({"after": after} if after else {})})
+            found = resources(answer)
             with understood(f"{self.name}: alerts"):
-                alerts += [alert_of(alert, self.name) for alert in page]
-            after = next_after(answer)
-            if not page or after is None:
-                return alerts
-            body["after"] = after
+                return [alert_of(alert, self.name) for alert in found], next_after(answer) if found else None
+
+        return await all_pages(page, f"{self.name}: alerts")
 
     async def search_connections(self, address: str, since_s: int = 86400) -> list[Activity]:
         """Find hosts that talked to an IP address or asked for a domain: one entry for each, with the last time."""
@@ -193,17 +193,16 @@ class Falcon(Connector, Edr, product="crowdstrike"):
     async def _act(self, action: str, host: Host) -> None:
         await self.http.post(_ACTIONS_PATH, params={"action_name": action}, json={"ids": [host.id]})
 
-    async def _devices(self, asked: str) -> AsyncIterator[dict[str, Any]]:
+    async def _devices(self, asked: str) -> list[dict[str, Any]]:
         params: dict[str, Any] = {"filter": asked, "fields": ",".join(FIELDS), "limit": _DEVICES_PAGE}
-        while True:
-            answer = await self.http.get(_DEVICES_PATH, params=params)
-            page = resources(answer)
-            for device in page:
-                yield device
-            following = next_after(answer, "next")
-            if not page or following is None:
-                return
-            params["offset"] = following
+
+        async def page(offset: str | None) -> tuple[list[dict[str, Any]], str | None]:
+            more = {"offset": offset} if offset else {}
+            answer = await self.http.get(_DEVICES_PATH, params={**params, **more})
+            found = resources(answer)
+            return found, next_after(answer, "next") if found else None
+
+        return await all_pages(page, f"{self.name}: devices")
 
     async def _logins(self, host: Host, since: str) -> AsyncIterator[dict[str, Any]]:
         """Give all sign-ins. Falcon gives the newest hundred of a time span, so earlier ones are asked for again."""

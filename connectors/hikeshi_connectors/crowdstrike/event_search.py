@@ -15,8 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from hikeshi.capabilities import Activity
-from hikeshi.connector import Applied, Invalid, Timeout, Unavailable
-from hikeshi_connectors.crowdstrike.answer import understood
+from hikeshi.connector import Applied, Invalid, Timeout, Unavailable, understood
 from hikeshi_connectors.crowdstrike.filter import age
 
 if TYPE_CHECKING:

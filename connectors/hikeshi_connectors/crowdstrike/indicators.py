@@ -7,13 +7,22 @@ is neither overwritten nor counted as ours. Source: indicator_delete_v1_paramete
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from hikeshi.capabilities import Block, Indicator
-from hikeshi.connector import Conflict, ConnectorError, Invalid, OutcomeUnknown, PartialFailure, Unavailable
-from hikeshi_connectors.crowdstrike.answer import Refused, next_after, resources, understood
+from hikeshi.connector import (
+    Conflict,
+    ConnectorError,
+    Invalid,
+    OutcomeUnknown,
+    PartialFailure,
+    Unavailable,
+    all_pages,
+    understood,
+)
+from hikeshi_connectors.crowdstrike.answer import Refused, next_after, resources
 from hikeshi_connectors.crowdstrike.filter import any_of
 
 if TYPE_CHECKING:
@@ -97,24 +106,21 @@ class Indicators:
         kinds = {each.value.lower(): each.kind for each in hashes}
         known: Known = {}
         for some in _lots(list(kinds), _ASKED_AT_ONCE):
-            async for record in self._search(any_of("value", some)):
+            for record in await self._search(any_of("value", some)):
                 value = str(record.get("value", "")).lower()
                 gone = record.get("deleted") or record.get("expired")
                 if not gone and kinds.get(value) == record.get("type"):
                     known.setdefault(value, []).append(record)
         return known
 
-    async def _search(self, asked: str) -> AsyncIterator[Record]:
-        params: dict[str, Any] = {"filter": asked, "limit": _PAGE}
-        while True:
-            answer = await self._http.get(SEARCH_PATH, params=params)
-            page = resources(answer)
-            for record in page:
-                yield record
-            after = next_after(answer)
-            if not page or after is None:
-                return
-            params["after"] = after
+    async def _search(self, asked: str) -> list[Record]:
+        async def page(after: str | None) -> tuple[Sequence[Record], str | None]:
+            more = {"after": after} if after else {}
+            answer = await self._http.get(SEARCH_PATH, params={"filter": asked, "limit": _PAGE, **more})
+            found: Sequence[Record] = resources(answer)
+            return found, next_after(answer) if found else None  # Falcon gives a token with an empty page, too
+
+        return await all_pages(page, f"{self._connector}: indicators")
 
     def _block(self, asked: Indicator, records: Sequence[Record]) -> Block:
         blocking = [record for record in records if _blocks(record)]

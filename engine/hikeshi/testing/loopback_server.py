@@ -24,6 +24,7 @@ def config(app: ASGIApp, *, http: str = "auto") -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        date_header=False,  # uvicorn's own is a second old and more; hints when to come back are compared with it
         timeout_graceful_shutdown=int(GRACE_S),
         timeout_keep_alive=60,
         backlog=2048,

@@ -5,7 +5,8 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -168,14 +169,14 @@ class Reception:
                 await _cut(scope, receive)
                 return
             if fault.half and answer is not None:
-                await _send_half(answer, scope, receive, send)
+                await _send_half(_dated(answer), scope, receive, send)
                 return
             answer = self._spoilt(fault, answer)
         if answer is None:
             raise AssertionError("a request was neither processed nor hit by a fault")
         if change is not None and change.status is None:
             change.status = answer.status
-        await _send(answer, send)
+        await _send(_dated(answer), send)
 
     def _spoilt(self, fault: Fault, answer: Answer | None) -> Answer | None:
         if fault.status is not None:
@@ -234,6 +235,11 @@ def _fault_answer(status: int, body: object, headers: Mapping[str, str]) -> Answ
         text = ""
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in named.items()]
     return Answer(status, raw, b"").with_body(text.encode())
+
+
+def _dated(answer: Answer) -> Answer:
+    date = format_datetime(datetime.now(UTC), usegmt=True).encode()
+    return Answer(answer.status, [*answer.headers, (b"date", date)], answer.body)
 
 
 async def _send(answer: Answer, send: Send) -> None:
