@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo console test check bench bench-service crash crash-syscalls crash-disk crash-stop simulate-faults mutate clean
+.PHONY: demo console test check bench bench-service crash crash-syscalls crash-disk crash-stop simulate-faults mutate vendors clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -36,6 +36,10 @@ JOBS ?= 1
 
 mutate: $(READY)
 	@$(BIN)/python tests/mutation/run.py --sample $(SAMPLE) --jobs $(JOBS)
+
+# The playbooks that ship against every product: dry, live, and undone.
+vendors: $(READY)
+	@$(BIN)/python tests/vendors/table.py
 
 bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'

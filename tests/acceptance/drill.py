@@ -205,11 +205,18 @@ class Drill:
         fields = Registry().load(settings["product"]).Settings.model_fields
         written = dict(settings)
         for key, value in settings.items():
-            if key in fields and fields[key].annotation is Secret and not value.startswith("${"):
-                path = self.secrets / f"{name}-{key}"
-                path.write_text(value, encoding="utf-8")
-                written[key] = f"${{file:{path}}}"
+            if key in fields and Secret.__name__ in str(fields[key].annotation):
+                written[key] = self._reference(f"{name}-{key}", value)
         return written
+
+    def _reference(self, name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self._reference(f"{name}-{key.strip('#')}", entry) for key, entry in value.items()}
+        if not isinstance(value, str) or value.startswith("${"):
+            return value
+        path = self.secrets / name
+        path.write_text(value, encoding="utf-8")
+        return f"${{file:{path}}}"
 
     def add_playbook(self, name: str, text: str) -> None:
         """Write a playbook of the project's own."""

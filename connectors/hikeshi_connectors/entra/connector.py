@@ -7,11 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field
-
 from hikeshi.capabilities import Account, Group, Identity, Membership, Sessions, User
 from hikeshi.connector import (
-    Applied,
     Conflict,
     Connector,
     ConnectorError,
@@ -20,12 +17,10 @@ from hikeshi.connector import (
     NotFound,
     Response,
     Route,
-    Secret,
-    TokenCache,
-    Unauthorized,
     Unsupported,
+    json_object,
 )
-from hikeshi_connectors.entra.answers import check_answer, object_in
+from hikeshi_connectors.entra.answers import check_answer
 from hikeshi_connectors.entra.directory_objects import (
     GROUP_FIELDS,
     NAME_FIELDS,
@@ -36,6 +31,8 @@ from hikeshi_connectors.entra.directory_objects import (
     user_of,
 )
 from hikeshi_connectors.entra.paths import ROLE_PREFIX, GroupPath, is_object_id, object_id, path_of_group, path_of_user
+from hikeshi_connectors.microsoft.odata import collection, quoted
+from hikeshi_connectors.microsoft.sign_in import SIGN_IN_ROUTE, AppSettings, app_tokens
 
 __all__ = ["Entra"]
 
@@ -51,18 +48,14 @@ class Entra(Connector, Identity, product="entra"):
     Source: https://learn.microsoft.com/graph/api/overview (v1.0).
     """
 
-    class Settings(ConnectorSettings):
+    class Settings(AppSettings):
         base_url: str = "https://graph.microsoft.com/v1.0"
-        login_url: str = "https://login.microsoftonline.com"
         scope: str = "https://graph.microsoft.com/.default"
-        tenant_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")
-        client_id: str = Field(min_length=1)
-        client_secret: Secret
         privileged_groups: tuple[str, ...] = ()
 
     settings: Settings
     read_routes = (
-        Route("POST", "/*/oauth2/v2.0/token", base="login", where={"form:grant_type": "client_credentials"}),
+        SIGN_IN_ROUTE,
         Route("GET", "/users"),
         Route("GET", "/users/*"),
         Route("GET", "/users/*/memberOf"),
@@ -84,35 +77,13 @@ class Entra(Connector, Identity, product="entra"):
         return {"": settings.base_url, "login": settings.login_url}
 
     def set_up(self) -> None:
-        tokens = TokenCache(self._fetch_token, self.redactor)
+        tokens = app_tokens(self, self.settings, self.settings.scope)
         self.http.authorize = tokens.headers
         self.http.forget_credentials = tokens.forget
         self._privileged = {each.casefold().removeprefix(ROLE_PREFIX) for each in self.settings.privileged_groups}
 
     def check(self, response: Response) -> None:
         check_answer(response)
-
-    async def _fetch_token(self) -> tuple[str, float]:
-        settings = self.settings
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": settings.client_id,
-            "client_secret": self.reveal(settings.client_secret),
-            "scope": settings.scope,
-        }
-        try:
-            answer = await self.http.post(
-                f"/{settings.tenant_id}/oauth2/v2.0/token", base="login", auth=False, form=form
-            )
-            body = object_in(answer)
-        except ConnectorError as exc:
-            # Whatever became of this request, the one that waits for the token was never sent.
-            exc.applied = Applied.NO
-            raise
-        token, life_s = body.get("access_token"), body.get("expires_in")
-        if not isinstance(token, str) or not token or not isinstance(life_s, (int, float)):
-            raise Unauthorized(f"{answer.where}: the answer holds no access token")
-        return token, float(life_s)
 
     # --- accounts
 
@@ -128,14 +99,14 @@ class Entra(Connector, Identity, product="entra"):
                 return [user_of(self.name, await self._read(path_of_user(name), ",".join(USER_FIELDS)))]
             except NotFound:
                 return []
-        quoted = name.replace("'", "''")
+        wanted = quoted(name)
         params = {
-            "$filter": " or ".join(f"{field} eq '{quoted}'" for field in NAME_FIELDS),
+            "$filter": " or ".join(f"{field} eq {wanted}" for field in NAME_FIELDS),
             "$select": ",".join(USER_FIELDS),
             "$count": "true",
             "$top": _PAGE,
         }
-        found = await self._list("/users", params, _EVENTUAL)
+        found = await collection(self.http, "/users", params, headers=_EVENTUAL)
         return [user_of(self.name, each) for each in found if _goes_by(each, name)]
 
     async def account_of(self, user: User) -> Account:
@@ -205,7 +176,8 @@ class Entra(Connector, Identity, product="entra"):
             raise await self._explained(exc, user, path) from exc
 
     async def _memberships(self, user: User, fields: tuple[str, ...]) -> list[dict[str, Any]]:
-        return await self._list(f"{path_of_user(user.id)}/memberOf", {"$select": ",".join(fields), "$top": _PAGE})
+        params = {"$select": ",".join(fields), "$top": _PAGE}
+        return await collection(self.http, f"{path_of_user(user.id)}/memberOf", params)
 
     async def _editable(self, group: Group) -> GroupPath:
         """Return the path of a group whose members Graph can change. Raises Unsupported for the others.
@@ -242,27 +214,7 @@ class Entra(Connector, Identity, product="entra"):
     # --- reading
 
     async def _read(self, path: str, fields: str) -> dict[str, Any]:
-        return object_in(await self.http.get(path, params={"$select": fields}))
-
-    async def _list(
-        self, path: str, params: Mapping[str, str], headers: Mapping[str, str] | None = None
-    ) -> list[dict[str, Any]]:
-        """Return a collection in full, following every link to a next page; a link that repeats is an error."""
-        answer = await self.http.get(path, params=params, headers=headers)
-        items: list[dict[str, Any]] = []
-        seen: set[str] = set()
-        while True:
-            page = object_in(answer)
-            value, link = page.get("value"), page.get("@odata.nextLink")
-            if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-                raise Invalid(f"{answer.where}: the answer is not a list of objects")
-            items += value
-            if link is None:
-                return items
-            if not isinstance(link, str) or link in seen:
-                raise Invalid(f"{answer.where}: the link to the next page leads nowhere new")
-            seen.add(link)
-            answer = await self.http.get(link, headers=headers)
+        return json_object(await self.http.get(path, params={"$select": fields}))
 
 
 def _goes_by(data: Mapping[str, Any], name: str) -> bool:

@@ -1,20 +1,10 @@
-"""How the simulated Graph says no, and how it reads what it is sent."""
+"""How the simulated Graph says no."""
 
-import json
-from typing import Any
-
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-__all__ = ["Refusal", "body_of", "missing", "no_token", "references", "refused"]
+from hikeshi_connectors.microsoft.simulated_answers import Refusal
 
-
-class Refusal(Exception):
-    """Graph says no, with a status, a code and a message."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+__all__ = ["missing", "references", "refused"]
 
 
 def missing(key: str) -> Refusal:
@@ -33,22 +23,3 @@ def refused(status: int, code: str, message: str) -> Response:
     """Return an error in Graph's envelope."""
     inner = {"date": "2025-11-21T11:30:00", "request-id": "simulated-request", "client-request-id": "simulated-request"}
     return JSONResponse({"error": {"code": code, "message": message, "innerError": inner}}, status_code=status)
-
-
-def no_token(status: int, kind: str, number: int) -> Response:
-    """Return an error in the envelope of the token service. `number` is that of the AADSTS code."""
-    said = {"error": kind, "error_description": f"AADSTS{number}: simulated.", "error_codes": [number]}
-    return JSONResponse(said, status_code=status)
-
-
-async def body_of(request: Request) -> dict[str, Any]:
-    """Return the JSON object that a request carries. Raises Refusal."""
-    if not request.headers.get("content-type", "").startswith("application/json"):
-        raise Refusal(400, "Request_BadRequest", "Write requests must be of the content type application/json.")
-    try:
-        body = json.loads(await request.body())
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise Refusal(400, "BadRequest", "Unable to read JSON request payload.")
-    return body

@@ -10,9 +10,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from hikeshi_connectors.entra.simulated_answers import Refusal
-from hikeshi_connectors.entra.simulated_filter import FilterError, parse_filter
 from hikeshi_connectors.entra.simulated_objects import ADVANCED, PROPERTIES, SHOWN_BY_DEFAULT
+from hikeshi_connectors.microsoft.simulated_answers import Refusal
+from hikeshi_connectors.microsoft.simulated_filter import FilterError, parse_filter
 
 __all__ = ["described", "filter_of", "page", "selected"]
 

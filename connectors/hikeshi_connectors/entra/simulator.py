@@ -8,7 +8,7 @@ Sources: the pages of learn.microsoft.com/graph/api that the connector names; er
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,9 +19,10 @@ from hikeshi.testing.faults import Faults
 from hikeshi.testing.simulator import Simulator, bearer_token
 from hikeshi_connectors.entra.paths import is_object_id
 from hikeshi_connectors.entra.replica import Replica
-from hikeshi_connectors.entra.simulated_answers import Refusal, body_of, missing, no_token, references, refused
+from hikeshi_connectors.entra.simulated_answers import missing, references, refused
 from hikeshi_connectors.entra.simulated_objects import PROPERTIES, SHOWN_BY_DEFAULT, group_json, user_getter
 from hikeshi_connectors.entra.simulated_query import described, filter_of, page, selected
+from hikeshi_connectors.microsoft.simulated_answers import Refusal, answering, body_of, give_token
 
 __all__ = ["EntraSimulator"]
 
@@ -45,7 +46,6 @@ _CODES = {
     429: "TooManyRequests",
     503: "ServiceUnavailable",
 }
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class EntraSimulator(Simulator):
@@ -86,15 +86,15 @@ class EntraSimulator(Simulator):
         user, member = "/v1.0/users/{user}", "/v1.0/{collection}/{group}/members/{user}"
         return [
             Route("/login/{tenant}/oauth2/v2.0/token", self.token, methods=["POST"]),
-            Route("/v1.0/users", self._answering(self.list_users), methods=["GET"]),
-            Route(user, self._answering(self.get_user), methods=["GET"]),
-            Route(user, self._answering(self.update_user), methods=["PATCH"]),
-            Route(f"{user}/memberOf", self._answering(self.list_memberships), methods=["GET"]),
-            Route(f"{user}/revokeSignInSessions", self._answering(self.revoke_sessions), methods=["POST"]),
-            Route("/v1.0/{collection}/{group}", self._answering(self.get_group), methods=["GET"]),
-            Route("/v1.0/{collection}/{group}/members/$ref", self._answering(self.add_member), methods=["POST"]),
-            Route(f"{member}/$ref", self._answering(self.remove_member), methods=["DELETE"]),
-            Route(member, self._answering(self.delete_the_member_itself), methods=["DELETE"]),
+            Route("/v1.0/users", _answering(self.list_users), methods=["GET"]),
+            Route(user, _answering(self.get_user), methods=["GET"]),
+            Route(user, _answering(self.update_user), methods=["PATCH"]),
+            Route(f"{user}/memberOf", _answering(self.list_memberships), methods=["GET"]),
+            Route(f"{user}/revokeSignInSessions", _answering(self.revoke_sessions), methods=["POST"]),
+            Route("/v1.0/{collection}/{group}", _answering(self.get_group), methods=["GET"]),
+            Route("/v1.0/{collection}/{group}/members/$ref", _answering(self.add_member), methods=["POST"]),
+            Route(f"{member}/$ref", _answering(self.remove_member), methods=["DELETE"]),
+            Route(member, _answering(self.delete_the_member_itself), methods=["DELETE"]),
         ]
 
     def is_change(self, request: Request, body: bytes) -> bool:
@@ -115,34 +115,11 @@ class EntraSimulator(Simulator):
             return refused(400, "BadRequest", "Resource not found for the segment.")
         return refused(status, _CODES.get(status, "UnknownError"), detail)
 
-    def _answering(self, handler: Handler) -> Handler:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except Refusal as refusal:
-                return refused(refusal.status, refusal.code, refusal.message)
-
-        return answer
-
     # --- tokens
 
     async def token(self, request: Request) -> Response:
-        form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
-        if request.path_params["tenant"] != self.credentials["tenant_id"]:
-            return no_token(400, "invalid_request", 90002)
-        if form.get("grant_type") != "client_credentials":
-            return no_token(400, "unsupported_grant_type", 70003)
-        if not form.get("scope", "").endswith("/.default"):
-            return no_token(400, "invalid_scope", 1002012)
-        if form.get("client_id") != self.credentials["client_id"]:
-            return no_token(400, "unauthorized_client", 700016)
-        if form.get("client_secret") != self.credentials["client_secret"]:
-            return no_token(401, "invalid_client", 7000215)
-        life_s = int(self.token_life_s)
-        token = self.tokens.issue(self.token_life_s)
-        return JSONResponse(
-            {"token_type": "Bearer", "expires_in": life_s, "ext_expires_in": life_s, "access_token": token}
-        )
+        answer, _, _ = await give_token(self, request, self.token_life_s)
+        return answer
 
     # --- accounts
 
@@ -287,6 +264,10 @@ class EntraSimulator(Simulator):
 
     def _getter(self, user: User) -> Callable[[str], Any]:
         return user_getter(user, self._replica)
+
+
+def _answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    return answering(handler, refused)
 
 
 def _units(users: int) -> int:

@@ -70,7 +70,7 @@ class Guard:
                 _log.info(
                     "request",
                     method=scope["method"],
-                    path=scope["path"],
+                    path=_shown(scope["path"]),
                     status=answer.status,
                     actor=scope.get("state", {}).get("actor"),
                     client=(scope.get("client") or ("",))[0],
@@ -81,6 +81,12 @@ class Guard:
 def _is_turned_away(scope: Scope, status: int | None) -> bool:
     """Say whether this is a message that a webhook refused: those are counted, so that a flood fills no log."""
     return str(scope["path"]).startswith("/hooks/") and status is not None and 400 <= status < 500
+
+
+def _shown(path: str) -> str:
+    """Return a path for the log, without the secret that may stand in that of a published list."""
+    parts = path.split("/")
+    return "/".join([*parts[:3], "...", parts[-1]]) if parts[1:2] == ["lists"] and len(parts) > 4 else path
 
 
 class _Answer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from hikeshi import __version__
+from hikeshi.api.list_routes import lists_of
+from hikeshi.connector import ConnectorError
 from hikeshi.service.service import Service
 
 __all__ = ["CONTENT_TYPE", "metrics_text"]
@@ -42,9 +44,29 @@ def _lines(service: Service) -> Iterator[str]:
     yield from _gauge("hikeshi_journal_signed", "Records that a checkpoint has signed.", {"": audit["signed"]})
     anchored = {f'anchor="{_escaped(name)}"': size for name, size in audit["anchors"].items()}
     yield from _gauge("hikeshi_journal_anchored", "Records whose checkpoint an anchor has got.", anchored)
+    yield from _lists(service)
     yield "# HELP hikeshi_requests_refused_total Requests that were turned away since the start."
     yield "# TYPE hikeshi_requests_refused_total counter"
     yield f"hikeshi_requests_refused_total {service.requests.refused}"
+
+
+def _lists(service: Service) -> Iterator[str]:
+    """Give the figures of published lists; what cannot be read has none."""
+    entries, polled = {}, {}
+    for instance in service.app.config.connectors:
+        lists = lists_of(service, instance)
+        try:
+            standings = [] if lists is None else lists.standings()
+        except ConnectorError:
+            continue
+        for each in standings:
+            label = f'instance="{_escaped(instance)}",list="{_escaped(each.name)}"'
+            entries[label] = each.entries
+            polled[label] = 0 if each.polled_at is None else int(each.polled_at.timestamp())
+    if entries:
+        yield from _gauge("hikeshi_list_entries", "Entries of a published list.", entries)
+        about = "When a published list was fetched last, in seconds since 1970; 0 for never."
+        yield from _gauge("hikeshi_list_polled_at_seconds", about, polled)
 
 
 def _gauge(name: str, about: str, values: Mapping[str, int]) -> Iterator[str]:

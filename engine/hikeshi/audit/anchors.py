@@ -8,14 +8,11 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from hikeshi.audit.errors import AuditError
 from hikeshi.journal import Checkpoint, Place
 from hikeshi.quick_dataclass import dataclass
-
-if TYPE_CHECKING:
-    from ssl import SSLSocket
 
 __all__ = ["Anchor", "FileAnchor", "Sheet", "SyslogAnchor", "TimestampAnchor"]
 
@@ -97,34 +94,19 @@ class SyslogAnchor:
     def send(self, sheet: Sheet) -> bytes:
         import ssl
 
+        from hikeshi.audit.tls_message import send_over_tls
+
         frame = syslog_frame(sheet.line(), sheet.checkpoint.at, socket.gethostname(), os.getpid())
         try:
             context = ssl.create_default_context(cafile=self.ca)
             if self.certificate is not None:
                 context.load_cert_chain(self.certificate, self.key)
-            with (
-                socket.create_connection((self.host, self.port), self.timeout_s) as plain,
-                context.wrap_socket(plain, server_hostname=self.host) as channel,
-            ):
-                channel.sendall(frame)
-                _end(channel)
+            with socket.create_connection((self.host, self.port), self.timeout_s) as plain:
+                limits = {"timeout_s": self.timeout_s, "goodbye_s": _LONGEST_GOODBYE_S}
+                send_over_tls(plain, context, self.host, frame, **limits)
         except OSError as exc:  # ssl's errors among them
             raise _not_sent(self.name, exc) from exc
         return b""
-
-
-def _end(channel: SSLSocket) -> None:
-    """Say that this was all. A server that refuses us says so only now (TLS 1.3); many others answer nothing."""
-    import ssl
-
-    channel.settimeout(_LONGEST_GOODBYE_S)
-    try:
-        channel.unwrap()
-    except (TimeoutError, ssl.SSLEOFError):
-        return
-    except OSError as exc:
-        if exc.errno:  # 0: the other side closed without a word
-            raise
 
 
 def syslog_frame(text: str, at: datetime, host: str, process: int) -> bytes:

@@ -55,6 +55,7 @@ class Delivery:
         await self._journal.keep_receipt(anchor.name, checkpoint.size, receipt, at=self._now())
 
     def _pages(self, after: int, upto: int) -> Iterator[list[Place]]:
-        while page := self._journal.places(after, min(_PAGE, upto - after)):
+        # Where records were removed since, a page may end behind `upto`; SQLite takes less than 0 for no limit at all.
+        while page := self._journal.places(after, min(_PAGE, max(0, upto - after))):
             yield page
             after = page[-1].position

@@ -13,8 +13,10 @@ from hikeshi.audit.errors import AuditError
 from hikeshi.audit.merkle import Edge
 from hikeshi.journal import Place
 
-__all__ = ["add_places", "leaf_of"]
+__all__ = ["NO_LEAF", "add_places", "leaf_of"]
 
+NO_LEAF: Final = sha256(b"not a record").digest()
+"""In the place of a row that can be no record, so that those after it keep theirs."""
 _SEQ_BYTES: Final = 8
 
 

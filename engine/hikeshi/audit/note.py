@@ -207,7 +207,7 @@ def _base64(raw: bytes) -> str:
 def _unbase64(text: str) -> bytes | None:
     """Return the bytes, or None if the text is not exactly what they are written as."""
     try:
-        raw = base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text)
     except (binascii.Error, ValueError):
         return None
     return raw if _base64(raw) == text else None

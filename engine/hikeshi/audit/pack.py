@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hikeshi.audit.errors import PackError
-from hikeshi.audit.leaf import leaf_of
+from hikeshi.audit.leaf import NO_LEAF, leaf_of
 from hikeshi.audit.merkle import Tree
 from hikeshi.audit.note import VerifierKey
 from hikeshi.audit.verification import key_statements
@@ -43,7 +43,6 @@ FORMAT: Final = "hikeshi audit pack 1"
 FORMAT_OF_SEVERAL: Final = "hikeshi audit pack 2"
 """Of packs that show several runs and not all, which the first format has no way to say: `runs` lists them."""
 
-_LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # the first moment that the format knows
 _MODE: Final = 0o600
 
 
@@ -69,7 +68,6 @@ def write_pack(
         with evidence(journal) as connection, open(temporary, "xb", opener=_private) as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
                 written = _Writer(archive, connection, key, run, runs).write()
-            file.flush()
             os.fsync(file.fileno())
         os.link(temporary, pack)
     except FileExistsError as exc:
@@ -146,8 +144,8 @@ class _Writer:
 
     def _leaves(self) -> Iterator[bytes]:
         for _, run, seq, _, digest in self._connection.execute(statements()["all_records"]):
-            is_one = type(run) is bytes and type(seq) is int and 0 < seq < 2**63 and type(digest) is bytes
-            self._tree.append(leaf_of(run, seq, digest) if is_one else bytes(32))
+            is_one = type(run) is bytes and type(seq) is int and seq > 0 and type(digest) is bytes
+            self._tree.append(leaf_of(run, seq, digest) if is_one else NO_LEAF)
             if is_one and self._shows(run):
                 self._last[run] = seq, len(self._tree)
             yield _json([_text(run), seq if type(seq) is int else None, digest.hex() if digest else None])
@@ -207,8 +205,7 @@ def _record_line(encoded: Any) -> bytes:
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _LONG_AGO)
-    entry.external_attr = _MODE << 16
+    entry = zipfile.ZipInfo(name)  # for its owner alone, and of the first moment that the format knows
     entry.create_system = 3  # as on every system where modes mean something
     return entry
 

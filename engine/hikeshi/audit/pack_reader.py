@@ -23,12 +23,12 @@ from hikeshi.journal.examination import HIDDEN, BadRecord, Examination, Row
 __all__ = ["PackReader"]
 
 _CHUNK_BYTES: Final = 1024 * 1024
-_LONGEST_LINE_BYTES: Final = 64 * 1024 * 1024
-_LARGEST_MANIFEST_BYTES: Final = 64 * 1024 * 1024
+_MOST_HELD_BYTES: Final = 64 * 1024 * 1024  # of a line, or of the manifest; all else is read piece by piece
 _DECODER: Final = json.JSONDecoder()
 _LENGTHS_AT: Final = 26  # in the header before each file: how long its name and its extra fields are
 # What the ways of packing raise where the bytes are damaged; OSError is bzip2's.
 _NOT_UNPACKED: Final = (zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError, RuntimeError)
+_NO_RECORD: Final = (b"", 0, None)
 _NOT_A_PACK: Final = "Get it anew from whoever exported it: hikeshi audit export"
 
 
@@ -51,7 +51,7 @@ class PackReader:
         self._manifest = self._read_manifest()
         self.run: str | None = self._manifest["run"]
         self._shown = self._shown_runs()
-        self._last: dict[bytes, tuple[int, Any, Any]] = {}  # the last record that is shown of each run
+        self._last: dict[bytes, tuple[tuple[int, Any], Any]] = {}  # place and hash of each run's last record shown
 
     def __enter__(self) -> PackReader:
         return self
@@ -101,7 +101,7 @@ class PackReader:
             if shown is not None and run not in shown:
                 yield number, run, seq, HIDDEN, digest
                 continue
-            self._last[run] = number, seq, digest
+            self._last[run] = (number, seq), digest
             yield number, run, seq, _record(next(lines, None)), digest
 
     def _bad_blobs(self) -> Iterator[BadRecord]:
@@ -132,14 +132,14 @@ class PackReader:
                 return BadRecord("", 0, f"checkpoint {new} does not go on from checkpoint {old}")
             return None
         run, seq, position, size = str(proof["run"]), int(proof["seq"]), int(proof["position"]), int(proof["size"])
-        place, last, digest = self._last.get(run.encode(), (0, 0, None))
+        place, digest = self._last.get(run.encode(), (None, None))
         if size not in roots:
             return None
-        is_there = (place, last) == (position, seq) and type(digest) is bytes
-        leaf = leaf_of(run.encode(), seq, digest) if is_there else b""
+        is_there = place == (position, seq)
+        leaf = leaf_of(run.encode(), seq, digest) if is_there and type(digest) is bytes else b""
         if not is_there or not inclusion_holds(leaf, position - 1, size, hashes, roots[size]):
             what = f"its proof does not lead to the checkpoint over {size} records"
-            return BadRecord(run, seq, what, place if is_there else 0)
+            return BadRecord(run, seq, what, position if is_there else 0)
         return None
 
     def _shown_runs(self) -> frozenset[bytes] | None:
@@ -155,7 +155,7 @@ class PackReader:
 
     def _read_manifest(self) -> dict[str, Any]:
         try:
-            if self._archive.getinfo("manifest.json").file_size > _LARGEST_MANIFEST_BYTES:
+            if self._archive.getinfo("manifest.json").file_size > _MOST_HELD_BYTES:
                 raise self._no_pack("its manifest is too large")
             manifest = json.loads(self._archive.read("manifest.json"))
         except (KeyError, ValueError, zipfile.BadZipFile, *_NOT_UNPACKED) as exc:
@@ -183,7 +183,7 @@ class PackReader:
         for chunk in self._chunks(self._archive.getinfo(name)):
             *lines, rest = (rest + chunk).split(b"\n")
             yield from lines
-            if len(rest) > _LONGEST_LINE_BYTES:
+            if len(rest) > _MOST_HELD_BYTES:
                 raise self._no_pack(f"{name} has a line that is too long")
         if rest:
             yield rest
@@ -205,7 +205,7 @@ class PackReader:
                 raise self._no_pack(f"{entry.filename} is not where it should be")
             file.seek(sum(struct.unpack("<HH", lengths)), os.SEEK_CUR)
             left = entry.file_size
-            while left > 0 and (chunk := file.read(min(left, _CHUNK_BYTES))):
+            while chunk := file.read(min(left, _CHUNK_BYTES)):
                 left -= len(chunk)
                 yield chunk
 
@@ -218,8 +218,8 @@ def _leaf(line: bytes) -> tuple[bytes, Any, Any]:
         (run, seq, digest), _ = _DECODER.raw_decode(line.decode())
         found = run.encode(), seq, bytes.fromhex(digest)
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return b"", 0, None
-    return found if type(seq) is int and 0 < seq < 2**63 else (b"", 0, None)
+        return _NO_RECORD
+    return found if type(seq) is int and 0 < seq < 2**63 else _NO_RECORD
 
 
 def _record(line: bytes | None) -> bytes | None:

@@ -47,8 +47,8 @@ class Verdict:
     first_bad: BadRecord | None
     problems: tuple[BadRecord, ...]
     remarks: tuple[str, ...]
-    scope: str | None = None
-    pruned: int = 0
+    scope: str | None
+    pruned: int
 
 
 def verify_journal(
@@ -135,7 +135,7 @@ class _Court:
         else:
             self.remarks.append(f"{where} is of another log ({head.origin})")
 
-    def verdict(self, found: Examination, *, scope: str | None = None, may_be_older: bool = False) -> Verdict:
+    def verdict(self, found: Examination, *, may_be_older: bool, scope: str | None = None) -> Verdict:
         witness = self.witness
         seen = [*found.first_problems(), *self._unsigned_prunings(found), *self._altered]
         problems = witness.problems(seen, may_be_older=may_be_older, only_run=scope)

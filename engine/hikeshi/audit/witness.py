@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from hikeshi.audit.anchor_file import Leaf
-from hikeshi.audit.leaf import leaf_of
+from hikeshi.audit.leaf import NO_LEAF, leaf_of
 from hikeshi.audit.merkle import Edge
 from hikeshi.audit.note import VerifierKey
 from hikeshi.audit.stream import AUDIT_RUN
@@ -16,7 +15,6 @@ from hikeshi.journal.examination import BadRecord, Row
 
 __all__ = ["Claim", "Witness", "believed_leaves"]
 
-_NO_LEAF: Final = sha256(b"not a record").digest()  # of a row that cannot be one
 _LARGEST_SEQ: Final = 2**63
 _AUDIT: Final = AUDIT_RUN.encode()
 
@@ -52,7 +50,7 @@ class Witness:
         self.anchored_to = 0
         self.rejected: list[Claim] = []  # of keys that were retired by then
         self._wrong_at = 0  # the smallest size whose root is another one
-        self._wrong_from: tuple[int, Any, Any] = (0, b"", 0)  # the record after the last good claim before it
+        self._wrong_from: tuple[int, Any, Any]  # and then the record after the last good claim before it
         self._after_good: tuple[Any, Any] | None = None  # which record follows the last good claim
         self._first_other: tuple[int, Any, Any] | None = (
             None  # where the anchor's list says otherwise, and what is there
@@ -67,7 +65,7 @@ class Witness:
             if type(run) is bytes and type(seq) is int and 0 < seq < _LARGEST_SEQ and type(digest) is bytes:
                 leaf = leaf_of(run, seq, digest)
             else:
-                leaf = _NO_LEAF
+                leaf = NO_LEAF
             at = edge.size
             if self._after_good is None:
                 self._after_good = (run, seq)
@@ -83,7 +81,8 @@ class Witness:
 
     def _compare(self, claims: Sequence[Claim]) -> None:
         root = self.edge.root()
-        for claim in claims:
+        # Of two that contradict each other the wrong one comes first: the good one ends what it is about.
+        for claim in sorted(claims, key=lambda claim: claim.root == root):
             retired_by = self._retired.get(claim.signer)
             if retired_by is not None and self._retired_at.get(retired_by, claim.size + 1) <= claim.size:
                 self.rejected.append(claim)
@@ -92,8 +91,9 @@ class Witness:
                 self.anchored_to = claim.size if claim.is_anchored else self.anchored_to
                 self._after_good = None
             elif not self._wrong_at:
+                assert self._after_good is not None
                 self._wrong_at = claim.size
-                self._wrong_from = (self.signed_to + 1, *(self._after_good or (b"", 0)))
+                self._wrong_from = (self.signed_to + 1, *self._after_good)
 
     @cached_property
     def _believed(self) -> Sequence[Leaf]:
@@ -170,7 +170,8 @@ class Witness:
         begin, size = self.signed_to + 1, self.edge.size
         if begin > size:
             return BadRecord("", 0, f"records {begin} to {most} of the journal are missing: they were signed", begin)
-        run, seq = self._after_good or (b"", 0)
+        assert self._after_good is not None
+        run, seq = self._after_good
         what = (
             f"is the first of records {begin} to {most} of the journal, which are not all there as they were signed: "
             f"it ends with record {size}"

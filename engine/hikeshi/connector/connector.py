@@ -17,6 +17,7 @@ from hikeshi.secrets import Redactor, Secret
 
 if TYPE_CHECKING:
     from hikeshi.connector.http import HttpClient
+    from hikeshi.connector.published import PublishedLists
     from hikeshi.connector.response import Response
 
 __all__ = ["Connector", "ConnectorSettings"]
@@ -112,6 +113,10 @@ class Connector:
         for value in vars(self.settings).values():
             if isinstance(value, Secret):
                 self.reveal(value)
+
+    def published_lists(self) -> PublishedLists | None:
+        """Return the lists that the service serves for this instance, for products that poll them, or None."""
+        return None
 
     @property
     def key(self) -> str:

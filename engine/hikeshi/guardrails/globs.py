@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import accumulate
 
 from hikeshi.guardrails.account import Account, accounts_in
 from hikeshi.guardrails.host_name import canonical_host, first_label
@@ -80,8 +81,8 @@ def _same_domain(name: str, pattern: str, domain: str) -> bool:
 
 
 def _beginning(found: dict[str, list[Entry]], text: str) -> Iterator[Entry]:
-    for length in range(len(text) + 1):
-        yield from found.get(text[:length], ())
+    for start in accumulate(text, initial=""):
+        yield from found.get(start, ())
 
 
 def _start(pattern: str) -> str:

@@ -15,9 +15,7 @@ _PLAIN = re.compile(r"(?:[!-~]+(?: [!-~]+)*)?")
 _QUOTES = " \"'`"
 _UNSEEN = frozenset({"Cc", "Cf"})
 # Drawn as nothing, though Unicode counts them among marks and letters.
-_BLANK = frozenset(
-    "\u034f\u115f\u1160\u17b4\u17b5" + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
-)
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 # NFKC leaves these as they are; the first ends labels of domains, the others are typed for a hyphen.
 _SIGNS = str.maketrans({"\u3002": ".", **dict.fromkeys("\u2010\u2012\u2013\u2014\u2015\u2212", "-")})
 _FANGS = (
@@ -69,6 +67,5 @@ def matches(pattern: str, text: str) -> bool:
 
 
 def _seen(text: str) -> str:
-    return "".join(
-        sign for sign in text if sign.isspace() or (unicodedata.category(sign) not in _UNSEEN and sign not in _BLANK)
-    )
+    drawn = _BLANK.sub("", text)
+    return "".join(sign for sign in drawn if sign.isspace() or unicodedata.category(sign) not in _UNSEEN)

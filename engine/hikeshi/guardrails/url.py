@@ -33,5 +33,5 @@ def url_key(folded: str) -> str:
 
 def _parts(folded: str) -> tuple[str, str]:
     rest = _SCHEME.sub("", folded, count=1)
-    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
+    authority = re.split(r"[/?#\\]", rest)[0]
     return unquote(authority.rpartition("@")[2]), rest[len(authority) :]

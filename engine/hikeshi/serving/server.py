@@ -14,6 +14,7 @@ import uvicorn
 
 from hikeshi.api.application import make_api
 from hikeshi.api.guard import Guard
+from hikeshi.api.list_routes import list_routes
 from hikeshi.app.reload import Reload
 from hikeshi.chat import Chat, chat_routes
 from hikeshi.console.application import add_console
@@ -183,6 +184,7 @@ class Serving:
 
             api.router.routes.extend(hook_routes(self._triggers))
         api.router.routes.extend(chat_routes(self.service))
+        api.router.routes.extend(list_routes(self.service))
         add_console(api, self.service)
         place = self._listening
         config = uvicorn.Config(

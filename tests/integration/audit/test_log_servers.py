@@ -7,10 +7,10 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from socket import create_server
+from socket import create_server, socket, socketpair
 
 import pytest
 from anchor_certificate import certificate
@@ -19,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hikeshi.audit.anchor_file import read_anchors
 from hikeshi.audit.anchors import Sheet, SyslogAnchor
 from hikeshi.audit.errors import AuditError
+from hikeshi.audit.tls_message import send_over_tls
 from hikeshi.journal import Checkpoint
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -115,7 +116,7 @@ def test_a_log_server_is_shown_our_certificate(tmp_path: Path) -> None:
 
 
 def test_a_log_server_that_refuses_us_has_not_got_the_note(tmp_path: Path) -> None:
-    """It says so only after we have sent everything, and so its last word is waited for."""
+    """We have no certificate that it would take."""
     ca, private = certificate(tmp_path, ExtendedKeyUsageOID.SERVER_AUTH)
     (tmp_path / "ours").mkdir()
     ours, _ = certificate(tmp_path / "ours", ExtendedKeyUsageOID.CLIENT_AUTH)
@@ -125,6 +126,42 @@ def test_a_log_server_that_refuses_us_has_not_got_the_note(tmp_path: Path) -> No
     assert "did not reach its anchor" in str(caught.value)
     assert f"(syslog:127.0.0.1:{port})" in str(caught.value)
     assert received == []
+
+
+def refuse_late(server: socket, context: ssl.SSLContext) -> None:
+    """Shake hands, and look at what the client has shown only after it has sent all that it wants to."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    channel = context.wrap_bio(incoming, outgoing, server_side=True)
+    plain, _ = server.accept()
+    with plain:
+        incoming.write(plain.recv(65536))
+        with suppress(ssl.SSLWantReadError):
+            channel.do_handshake()
+        plain.sendall(outgoing.read())
+        plain.settimeout(0.2)
+        with suppress(TimeoutError):
+            while chunk := plain.recv(65536):
+                incoming.write(chunk)
+        with suppress(ssl.SSLError):
+            channel.do_handshake()
+        with suppress(OSError):
+            plain.sendall(outgoing.read())
+
+
+def test_a_log_server_that_refuses_us_at_last_has_not_got_the_note(tmp_path: Path) -> None:
+    """With TLS 1.3 everything may be sent by then, and so its last word is waited for."""
+    ca, private = certificate(tmp_path, ExtendedKeyUsageOID.SERVER_AUTH)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(ca, private)
+    with create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=refuse_late, args=(server, context))
+        thread.start()
+        try:
+            with pytest.raises(AuditError, match=r"did not reach its anchor: .*certificate required"):
+                SyslogAnchor("127.0.0.1", server.getsockname()[1], ca=ca).send(SHEET)
+        finally:
+            thread.join(10)
 
 
 def test_a_log_server_that_falls_silent_is_not_waited_for(tmp_path: Path) -> None:
@@ -137,6 +174,33 @@ def test_a_log_server_that_falls_silent_is_not_waited_for(tmp_path: Path) -> Non
 
     assert took_s < 8.0
     assert NOTE.splitlines()[2].encode() in b"".join(received)
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_server_that_says_nothing_of_tls_has_not_got_the_note(closes: bool) -> None:
+    """One that closes at once is not waited for; one that is silent is, for as long as it may take."""
+    with create_server(("127.0.0.1", 0)) as server:
+        before = time.monotonic()
+        anchor = SyslogAnchor("127.0.0.1", server.getsockname()[1], timeout_s=20.0 if closes else 0.3)
+        thread = threading.Thread(target=lambda: server.accept()[0].close()) if closes else None
+        if thread is not None:
+            thread.start()
+        with pytest.raises(AuditError, match="did not reach its anchor"):
+            anchor.send(SHEET)
+        took_s = time.monotonic() - before
+        if thread is not None:
+            thread.join(10)
+
+    assert took_s < 5.0
+
+
+def test_whoever_has_no_time_left_waits_no_longer() -> None:
+    """However much the other side has to say: time is counted for the whole conversation."""
+    ours, theirs = socketpair()
+    with ours, theirs:
+        theirs.sendall(b"x")
+        with pytest.raises(TimeoutError, match="did not answer in time"):
+            send_over_tls(ours, ssl.create_default_context(), "log", b"note", timeout_s=0.0, goodbye_s=0.0)
 
 
 def test_a_log_server_listens_where_the_standard_says() -> None:

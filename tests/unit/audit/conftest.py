@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hikeshi.audit.anchors import Sheet
 from hikeshi.audit.errors import AuditError
 from hikeshi.journal import SqliteJournal, encode_record
+
+sys.path.append(str(Path(__file__).parent))  # what stands beside the tests: they are no package
 
 AT = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -78,3 +82,11 @@ def anchor() -> RememberingAnchor:
 def unreachable() -> RememberingAnchor:
     """An anchor that can't."""
     return RememberingAnchor("far away", AuditError("No way there", "far away", "Wait"))
+
+
+@pytest.fixture
+def pack(log: Log, now: Callable[[], datetime], tmp_path: Path) -> Any:
+    """A pack, and copies of it to be edited."""
+    from pack_editor import Pack
+
+    return Pack(log, now, tmp_path)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import json
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +46,29 @@ async def test_an_anchor_gets_each_checkpoint_and_each_record_once(log: Any, now
     assert receipts == [("memory", 600, b"got it"), ("memory", 603, b"got it")]
 
 
+async def test_an_anchor_gets_no_record_that_is_not_signed_yet(log: Any, now: Now, anchor: Any) -> None:
+    """Those that were written since the checkpoint come with the next one."""
+    delivery = Delivery(log.journal, [anchor], now)
+    for upto in (3, 11):
+        await sign(log, now)
+        await log.add("a", 5)
+        await delivery.send()
+        assert anchor.positions == list(range(1, upto + 1))
+
+
+async def test_an_anchor_gets_no_more_of_a_journal_with_a_gap(log: Any, now: Now, anchor: Any) -> None:
+    """Somebody has removed a record since the checkpoint; as many are sent as were signed, and not all there are."""
+    await sign(log, now, 5)
+    await log.add("a", 600)
+    with closing(sqlite3.connect(log.path)) as connection, connection:
+        connection.execute("DROP TRIGGER records_are_not_deleted")
+        connection.execute("DELETE FROM records WHERE id = 2")
+
+    await Delivery(log.journal, [anchor], now).send()
+
+    assert anchor.positions == [1, 3, 4, 5, 6]
+
+
 async def test_an_anchor_that_cannot_be_reached_gets_it_later(
     log: Any, now: Now, anchor: Any, unreachable: Any
 ) -> None:
@@ -69,6 +96,18 @@ async def test_a_defect_of_an_anchor_is_a_problem_of_that_anchor(log: Any, now: 
     assert "defect (ZeroDivisionError)" in str(problem)
     assert "secret" not in str(problem)
     assert len(anchor.notes) == 1
+
+
+async def test_a_defect_of_our_own_is_raised(log: Any, now: Now, anchor: Any) -> None:
+    """It is no problem of an anchor, and whoever waits for the delivery has to know of it."""
+
+    def broken() -> datetime:
+        raise ZeroDivisionError
+
+    await sign(log, now)
+
+    with pytest.raises(ZeroDivisionError):
+        await Delivery(log.journal, [anchor], broken).send()
 
 
 async def test_a_file_gets_notes_and_a_list_of_records(log: Any, now: Now, tmp_path: Path) -> None:
@@ -122,6 +161,42 @@ async def test_a_file_that_cannot_be_written_is_a_problem(log: Any, now: Now, tm
     assert log.journal.anchored_size(f"file:{tmp_path / 'no' / 'folder'}") == 0
 
 
+async def test_no_line_of_a_file_is_long(log: Any, now: Now, tmp_path: Path) -> None:
+    """However many records are new: each line has at most 500 of them."""
+    await sign(log, now, 1001)
+    await Delivery(log.journal, [FileAnchor(tmp_path / "anchor")], now).send()
+
+    lines = [json.loads(line) for line in (tmp_path / "anchor").read_text(encoding="utf-8").splitlines()]
+    assert [len(line["leaves"]) for line in lines[:-1]] == [500, 500, 1]
+
+
+@pytest.mark.parametrize("torn", [b"x", b"\n", b"half a line", b"a line\nand half of one", b"a line\n"])
+async def test_what_stands_in_a_file_stays_lines_of_its_own(log: Any, now: Now, tmp_path: Path, torn: bytes) -> None:
+    """One that was not ended is ended, and nothing else is changed."""
+    path = tmp_path / "anchor"
+    path.write_bytes(torn)
+    note = await sign(log, now)
+    await Delivery(log.journal, [FileAnchor(path, leaves=False)], now).send()
+
+    ours = json.dumps({"size": 3, "note": note}).encode()
+    assert path.read_bytes() == torn.removesuffix(b"\n") + b"\n" + ours + b"\n"
+
+
+async def test_two_processes_never_write_into_each_others_lines(log: Any, now: Now, tmp_path: Path) -> None:
+    """Whoever comes second waits until the first has ended its own."""
+    path = tmp_path / "anchor"
+    await sign(log, now)
+    with path.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        sending = asyncio.create_task(Delivery(log.journal, [FileAnchor(path)], now).send())
+        await asyncio.sleep(0.2)
+        assert path.read_bytes() == b""
+        other.write(b"a line of another\n")
+    await sending
+
+    assert path.read_bytes().startswith(b'a line of another\n{"first"')
+
+
 def test_a_log_server_gets_one_message_with_its_length(now: Now) -> None:
     """Octets are counted as RFC 5425 says, the header is that of RFC 5424, and the note survives."""
     text = json.dumps({"size": 3, "note": "log\n3\nx=\n\n\u2014 log y=\n"})
@@ -132,6 +207,8 @@ def test_a_log_server_gets_one_message_with_its_length(now: Now) -> None:
     assert int(length) == len(message)
     assert message.startswith(b"<110>1 2026-02-03T04:05:06.000000Z fs-tyo-01 hikeshi 42 checkpoint - {")
     assert syslog_frame(text, now(), "名前 x", 1).split(b" ")[3] == b"x"
+    assert syslog_frame(text, now(), "\x7f!a b~\x1f", 1).split(b" ")[3] == b"!ab~"
+    assert syslog_frame(text, now(), "x" * 300, 1).split(b" ")[3] == b"x" * 255
     assert b" - hikeshi" in syslog_frame(text, now(), "名前", 1)
 
 

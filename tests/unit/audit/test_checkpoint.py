@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -120,6 +121,29 @@ async def test_what_is_signed_verifies(log: Any, now: Now) -> None:
     found = verify_journal(log.path, key_to_sign(log.folder).verifier)
 
     assert (found.status, found.records, found.signed_to) == ("ok_unanchored_tail", 7, 5)
+
+
+async def test_others_have_their_turn_while_many_records_are_signed(log: Any, now: Now) -> None:
+    """After every 500 of them, so that no run waits for a checkpoint."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def counted() -> datetime:
+        seen.append(turns)
+        return now()
+
+    await log.add("a", 1001)
+    seen: list[int] = []
+    others = asyncio.create_task(take_turns())
+    await CheckpointMaker(log.journal, log.folder, counted).make()
+    others.cancel()
+
+    assert seen[0] >= 3
 
 
 def edit(log: Any, *statements: str) -> None:

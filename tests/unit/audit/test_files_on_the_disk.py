@@ -14,6 +14,7 @@ from hikeshi.audit.key_change import change_key
 from hikeshi.audit.keys import KEY_FILE, NEXT_KEY_FILE, key_to_sign, load_key, put_key_in_place, write_key
 from hikeshi.audit.note import new_signer
 from hikeshi.audit.pack import write_pack
+from hikeshi.audit.pack_reader import PackReader
 
 FOLDER = -1
 
@@ -91,3 +92,16 @@ async def test_a_change_of_keys_leaves_no_file_open(log: Any, now: Any) -> None:
         await change_key(log.journal, log.folder, actor="mei", at=now())
 
     assert open_files() <= before
+
+
+async def test_a_pack_that_was_read_is_no_longer_open(log: Any, tmp_path: Path) -> None:
+    """Also while somebody still holds what has read it: on some systems it could not be moved away."""
+    await log.add("a", 1)
+    write_pack(log.path, tmp_path / "pack", new_signer("log").verifier)
+    before = open_files()
+
+    with PackReader(tmp_path / "pack") as pack:
+        assert pack.notes() == []
+
+    assert open_files() <= before
+    assert pack.run is None

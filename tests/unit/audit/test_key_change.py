@@ -110,6 +110,17 @@ def test_trust_goes_along_the_changes_only() -> None:
     assert trust_in(one.verifier, statements).retired == {one.verifier: 1}
 
 
+@pytest.mark.safety(23)
+def test_a_key_that_was_retired_cannot_be_retired_later() -> None:
+    """Whoever has stolen it would otherwise sign, with a key of their own, that it counted for longer."""
+    one, two, thief = (new_signer("log") for _ in range(3))
+    statements = [(1, statement(1, one, two)), (9, statement(9, one, thief))]
+
+    trust = trust_in(one.verifier, statements)
+
+    assert (trust.keys, trust.retired) == ((one.verifier, two.verifier), {one.verifier: 1})
+
+
 @pytest.mark.parametrize("who", ["old", "new", "stranger"])
 def test_a_change_that_not_both_have_signed_is_refused(who: str) -> None:
     """Neither may the new key name itself, nor the old one somebody who knows nothing of it."""
@@ -192,6 +203,35 @@ async def test_of_two_who_change_the_key_at_once_one_does(log: Any, now: Now) ->
     for key in (before, new):
         assert verify_journal(log.path, key).signed_to == 2
     assert load_key(log.folder / KEY_FILE).verifier == new
+
+
+class Crowded:
+    """A journal to which another process appends about the journal just before we do, once."""
+
+    def __init__(self, journal: Any) -> None:
+        self._journal = journal
+        self._is_first = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    async def append(self, *arguments: Any) -> None:
+        if self._is_first:
+            self._is_first = False
+            await append_own(self._journal, "Noted", {}, AT)
+        await self._journal.append(*arguments)
+
+
+@pytest.mark.safety(23)
+async def test_a_change_whose_place_was_taken_does_not_count(log: Any) -> None:
+    """Its statement names the place; whoever asked for it is told, and the key stays what it is."""
+    before = key_to_sign(log.folder).verifier
+    journal: Any = Crowded(log.journal)
+
+    with pytest.raises(AuditError, match="the change does not count"):
+        await change_key(journal, log.folder, actor="mei", at=AT)
+    assert SigningKey(log.journal, log.folder).current().verifier == before
+    assert await change_key(journal, log.folder, actor="mei", at=AT) != before
 
 
 async def test_a_folder_that_cannot_hold_a_key_is_said(log: Any, tmp_path: Path) -> None:

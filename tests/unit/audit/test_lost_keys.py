@@ -57,6 +57,7 @@ async def test_whoever_replaces_a_lost_key_is_in_the_journal(log: Any, now: Now)
     (record,) = log.journal.read(AUDIT_RUN)
     assert (record.kind, record.data) == ("AuditKeyReplaced", {"by": "mei", "new": str(new)})
     assert new.name == lost.name != ""
+    assert load_key(log.folder / KEY_FILE).verifier == new
 
 
 async def test_a_replacement_that_was_interrupted_is_finished(log: Any, now: Now) -> None:

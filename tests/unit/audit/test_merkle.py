@@ -2,7 +2,7 @@
 
 import pytest
 
-from hikeshi.audit.merkle import EMPTY_ROOT, Edge, Tree, inclusion_holds, leaf_hash, prefix_holds
+from hikeshi.audit.merkle import EMPTY_ROOT, Edge, Tree, inclusion_holds, leaf_hash, node_hash, prefix_holds
 
 # Leaves, roots and proofs of the tests of Certificate Transparency, which RFC 6962 and RFC 9162 describe.
 # Source: github.com/google/certificate-transparency, cpp/merkletree/merkle_tree_test.cc.
@@ -121,7 +121,7 @@ def test_there_is_no_proof_between_trees_that_are_not_there(old: int, new: int) 
 @pytest.mark.parametrize("size", [-1, 9])
 def test_there_is_no_root_of_what_is_not_there(size: int) -> None:
     """Of more leaves than there are, or fewer than none."""
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match=f"the tree has 8 leaves, not {size}"):
         Tree(LEAVES).root(size)
 
 
@@ -142,3 +142,23 @@ def test_nothing_begins_a_tree_by_any_proof() -> None:
     assert not prefix_holds(8, ROOTS[7], 8, ROOTS[8], [])
     assert not inclusion_holds(LEAVES[0], -1, 8, Tree(LEAVES).inclusion(0, 8), ROOTS[8])
     assert not inclusion_holds(LEAVES[0], 8, 8, Tree(LEAVES).inclusion(0, 8), ROOTS[8])
+
+
+def test_a_proof_that_is_longer_than_its_tree_is_high_shows_nothing() -> None:
+    """Though its hashes lead to the root that was asked about: that is the root of a larger tree."""
+    assert not inclusion_holds(LEAVES[1], 0, 1, [LEAVES[0]], ROOTS[2])
+
+    proof, more = Tree(LEAVES).prefix(3, 4), ROOTS[1]
+    assert prefix_holds(3, ROOTS[3], 4, ROOTS[4], proof)
+    assert not prefix_holds(3, node_hash(more, ROOTS[3]), 4, node_hash(more, ROOTS[4]), [*proof, more])
+
+
+def test_the_proofs_of_a_larger_tree_hold() -> None:
+    """Of every leaf, and between every two sizes, up to one beyond a power of two."""
+    leaves = [leaf_hash(bytes([number])) for number in range(33)]
+    tree = Tree(leaves)
+    for size in range(1, 34):
+        for other in range(1, size + 1):
+            root, proof = tree.root(size), tree.inclusion(other - 1, size)
+            assert inclusion_holds(leaves[other - 1], other - 1, size, proof, root), (other, size)
+            assert prefix_holds(other, tree.root(other), size, root, tree.prefix(other, size)), (other, size)

@@ -65,6 +65,8 @@ def test_the_published_checkpoint_is_read_and_written() -> None:
         "origin\n٣\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n",
         "origin\n1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2==\n",
         "origin\n1\n!!!\n",
+        "origin\n1\nCsUYapGGPo4dkMgIAUqom/!Xajj7h2fB2MPA3j2jxq2I=\n",
+        "origin\n1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\nan extension\n",
     ],
 )
 def test_a_text_that_is_no_checkpoint_is_refused(text: str) -> None:
@@ -112,6 +114,7 @@ def test_a_changed_text_is_not_believed() -> None:
         GO_NOTE.replace("JnAM=", "JnAN="),
         GO_NOTE.replace("think", "th\x00nk"),
         GO_NOTE + "\u2014 PeterNeumann !\n",
+        GO_NOTE + "\u2014 PeterNeumann x08gow==\n",
         GO_TEXT + "\n" + GO_NOTE.splitlines()[-1] * 1 + "\n" + (GO_NOTE.splitlines()[-1] + "\n") * 100,
     ],
 )
@@ -147,3 +150,37 @@ def test_a_private_key_does_not_show_itself() -> None:
     with pytest.raises(KeyNotUsable) as error:
         SignerKey.parse(GO_PRIVATE.replace("c74f20a3", "c74f20a4"), "here")
     assert secret not in str(error.value)
+
+
+def test_a_note_has_at_most_a_hundred_signatures() -> None:
+    """Each costs time to check; the hundredth still counts."""
+    signer = SignerKey.parse(GO_PRIVATE, "here")
+    hundred = sign_note(GO_TEXT, *(new_signer("other") for _ in range(99)), signer)
+
+    assert open_note(hundred, [signer.verifier], "here")[1] == (signer.verifier,)
+    with pytest.raises(NoteError, match="more than 100 signatures"):
+        read_note(f"{hundred}{GO_NOTE.splitlines()[-1]}\n", "here")
+
+
+def test_a_note_has_at_most_a_megabyte() -> None:
+    """It is kept in memory as a whole."""
+    signature = f"\n{GO_NOTE.splitlines()[-1]}\n"
+    text = "x" * (1024 * 1024 - len(signature) - 1) + "\n"
+
+    assert read_note(text + signature, "here").text == text
+    with pytest.raises(NoteError, match="too large"):
+        read_note("x" + text + signature, "here")
+
+
+@pytest.mark.parametrize("text", ["", "text", "te\x00xt\n", "te\txt\n", "text\r\n"])
+def test_a_text_that_no_reader_would_take_is_not_signed(text: str) -> None:
+    """It ends with a line break, and has no other sign that is not seen."""
+    with pytest.raises(NoteError, match="ends with a line break and has no control characters"):
+        sign_note(text, new_signer("log"))
+
+
+def test_a_log_may_have_any_name_of_one_word() -> None:
+    """Also one with which a private key begins."""
+    for name in ("PRIVATE", "KEY", "example.com/log", "ログ"):
+        key = new_signer(name).verifier
+        assert VerifierKey.parse(str(key), "here") == key

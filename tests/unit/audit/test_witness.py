@@ -77,6 +77,18 @@ def test_without_a_list_a_change_is_between_two_claims() -> None:
     assert (witness.signed_to, witness.anchored_to) == (2, 2)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_claims_that_contradict_each_other_one_is_a_problem(order: int) -> None:
+    """Whichever comes first: the same key has signed two different journals of the same size."""
+    claims = [claim(4), claim(4, of=forged(4))][::order]
+    witness = watched(Witness([claim(2), *claims]), SIX)
+
+    (found,) = problems(witness)
+    assert (found.run, found.seq, found.position) == ("a", 2, 3)
+    assert "records 3 to 4 of the journal" in found.what
+    assert witness.signed_to == 4
+
+
 def test_before_the_first_true_claim_it_may_be_any_record() -> None:
     """From the first one on."""
     (found,) = problems(watched(Witness([claim(5)]), forged(4)))
@@ -200,12 +212,20 @@ def test_what_stands_in_place_of_a_record_need_not_be_one() -> None:
     assert places(problems(short)) == [("None", 0, 1)]
 
 
-@pytest.mark.parametrize("seq", [0, -1, 2**63])
+@pytest.mark.parametrize("seq", [0, -1, 2**63, 2**64])
 def test_a_number_that_no_record_can_have_makes_no_leaf(seq: int) -> None:
     """It is another record than any that was signed, and nothing breaks off."""
     witness = Witness([claim(1)])
     assert len(list(witness.watch([(1, b"a", seq, b"{}", SIX[0][2])]))) == 1
     assert places(problems(witness)) == [("a", seq, 1)]
+
+
+@pytest.mark.parametrize("seq", [0, 2**63])
+def test_a_number_that_no_record_can_have_is_not_believed_because_it_was_signed(seq: int) -> None:
+    """Whoever has the key may sign anything; the engine never wrote that."""
+    row = [(b"a", seq, b"d" * 32)]
+
+    assert places(problems(watched(Witness([claim(1, of=row)]), row))) == [("a", seq, 1)]
 
 
 def test_the_last_number_that_a_record_can_have_makes_one() -> None:

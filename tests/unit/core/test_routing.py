@@ -280,7 +280,11 @@ async def test_a_rule_that_leaves_nobody_refuses_the_step(ruled: RunHarness) -> 
     assert sent_to(ruled) == {}
 
 
-LOOKUP = "id: t\ninputs: {name: {type: host}}\nsteps: [{id: find, action: edr.get_host, with: {name: '{{ inputs.name }}'}}]\n"
+LOOKUP = """
+id: t
+inputs: {name: {type: host}}
+steps: [{id: find, action: edr.get_host, with: {name: "{{ inputs.name }}"}}]
+"""
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 
 from hikeshi_connectors.entra.connector import Entra
 from hikeshi_connectors.entra.replica import Replica
-from hikeshi_connectors.entra.simulated_filter import FilterError, parse_filter
 from hikeshi_connectors.entra.simulator import ALL_PERMISSIONS
+from hikeshi_connectors.microsoft.simulated_filter import FilterError, parse_filter
 
 MEI = {"mail": "Mei@minato.example", "userPrincipalName": "o'neil@minato.example", "accountEnabled": False}
 

@@ -1,11 +1,13 @@
-"""The `$filter` expressions that the simulated Graph understands: comparisons, `and`, `or`, `not`, parentheses.
+"""The `$filter` expressions that the simulated services understand: comparisons, `and`, `or`, `not`, parentheses.
 
 A literal is read as OData has it, quotes doubled inside; so a filter that was put together carelessly means here what
 it would mean at the vendor. Source: OData 4.01 URL conventions, 5.1.1.
 """
 
+import operator
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 __all__ = ["Filter", "FilterError", "parse_filter"]
@@ -13,7 +15,10 @@ __all__ = ["Filter", "FilterError", "parse_filter"]
 Getter = Callable[[str], Any]
 Test = Callable[[Getter], bool]
 
-_TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<name>[A-Za-z_][\w/]*)|(?P<sign>[()]))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<at>\d{4}-\d\d-\d\dT[\d:.]+Z)|(?P<name>[A-Za-z_][\w/]*)|(?P<sign>[(),]))"
+)
+_ORDERS = {"lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
@@ -30,14 +35,18 @@ class Filter:
         self.negates = negates
 
 
-def parse_filter(text: str) -> Filter:
-    """Return the filter that a text means. Raises FilterError."""
-    return _Parser(text).parse()
+def parse_filter(text: str, *, ordered: bool = False) -> Filter:
+    """Return the filter that a text means; `ordered` allows `startswith` and comparisons of dates and texts.
+
+    Raises FilterError.
+    """
+    return _Parser(text, ordered).parse()
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, ordered: bool) -> None:
         self._tokens = list(_tokens(text))
+        self._ordered = ordered
         self._at = 0
         self._properties: set[str] = set()
         self._negates = False
@@ -79,6 +88,8 @@ class _Parser:
             if self._take() != ")":
                 raise FilterError("A closing parenthesis is missing in the filter.")
             return inner
+        if self._peek() == "startswith" and self._ordered:
+            return self._startswith()
         if self._peek() == "not":
             self._take()
             self._negates = True
@@ -86,20 +97,39 @@ class _Parser:
             return lambda get: not negated(get)
         return self._comparison()
 
+    def _startswith(self) -> Test:
+        self._take()
+        self._expect("(")
+        whole = self._operand()
+        self._expect(",")
+        beginning = self._operand()
+        self._expect(")")
+        return lambda get: str(whole(get) or "").startswith(str(beginning(get)))
+
+    def _expect(self, token: str) -> None:
+        if self._take() != token:
+            raise FilterError(f"'{token}' is missing in the filter.")
+
     def _comparison(self) -> Test:
-        left, operator, right = self._operand(), self._take(), self._operand()
-        if operator == "eq":
+        left, name, right = self._operand(), self._take(), self._operand()
+        if name == "eq":
             return lambda get: left(get) == right(get)
-        if operator == "ne":
+        if name == "ne":
             self._negates = True
             return lambda get: left(get) != right(get)
-        raise FilterError(f"The operator '{operator}' is not supported here.")
+        if self._ordered and name in _ORDERS:
+            compare = _ORDERS[name]
+            return lambda get: left(get) is not None and bool(compare(left(get), right(get)))
+        raise FilterError(f"The operator '{name}' is not supported here.")
 
     def _operand(self) -> Callable[[Getter], Any]:
         token = self._take()
         if token.startswith("'"):
             literal = token[1:-1].replace("''", "'").casefold()
             return lambda _: literal
+        if token[0].isdigit():
+            at = datetime.fromisoformat(token)
+            return lambda _: at
         if token in _CONSTANTS:
             constant = _CONSTANTS[token]
             return lambda _: constant

@@ -1,0 +1,1 @@
+"""What the connectors of AWS products share: services and addresses, signatures, protocols, errors. No product."""

@@ -1,0 +1,5 @@
+"""Microsoft Defender for Endpoint."""
+
+from hikeshi_connectors.defender.connector import Defender
+
+__all__ = ["Defender"]

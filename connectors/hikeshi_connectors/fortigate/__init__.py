@@ -1,0 +1,5 @@
+"""FortiGate firewalls, by the REST API of FortiOS."""
+
+from hikeshi_connectors.fortigate.connector import FortiGate
+
+__all__ = ["FortiGate"]

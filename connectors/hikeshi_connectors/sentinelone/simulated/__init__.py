@@ -1,0 +1,1 @@
+"""What SentinelOne's simulator consists of."""

@@ -1,0 +1,5 @@
+"""Sophos Central."""
+
+from hikeshi_connectors.sophos.connector import Sophos
+
+__all__ = ["Sophos"]

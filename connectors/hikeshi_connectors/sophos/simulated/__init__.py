@@ -1,0 +1,1 @@
+"""What Sophos Central's simulator consists of."""

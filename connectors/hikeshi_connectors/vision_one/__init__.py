@@ -1,0 +1,5 @@
+"""Trend Vision One."""
+
+from hikeshi_connectors.vision_one.connector import VisionOne
+
+__all__ = ["VisionOne"]

@@ -1,0 +1,154 @@
+"""Suspicious objects: which hashes Vision One's products keep from running.
+
+The rule: an object that stands already is somebody's decision. Adding it again would overwrite it, so it is looked for
+first and left alone. Sources: pytmv1 0.11.0 (threatintel/suspiciousObjects); trendmicro/vision-one-mcp-server 720730a3
+(its filter).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from hikeshi.capabilities import Block, Indicator
+from hikeshi.connector import Conflict, ConnectorError, NotFound, PartialFailure, Response, Unavailable, understood
+from hikeshi_connectors.vision_one.answers import collection, entries_of, error_in
+
+if TYPE_CHECKING:
+    from hikeshi.connector.http import HttpClient
+
+__all__ = ["KINDS", "OBJECTS_PATH", "SuspiciousObjects"]
+
+KINDS: Final = {"sha1": "fileSha1", "sha256": "fileSha256"}
+OBJECTS_PATH: Final = "/threatintel/suspiciousObjects"
+_ASKED_AT_ONCE: Final = 40  # hashes in one filter, which may have 4,000 characters
+_SENT_AT_ONCE: Final = 500  # a body may have 1 MB
+_PAGE: Final = 200
+_DAY_S: Final = 86_400
+_DAYS_MOST: Final = 365
+_FOREVER: Final = -1
+_DESCRIPTION_MOST: Final = 256
+
+Record = Mapping[str, Any]
+Known = dict[str, Record]
+Failures = dict[str, ConnectorError]
+
+
+class SuspiciousObjects:
+    """The list of one Vision One instance, as far as it holds hashes."""
+
+    def __init__(self, http: HttpClient, connector: str) -> None:
+        self._http = http
+        self._connector = connector
+
+    async def blocks(self, hashes: Sequence[Indicator]) -> list[Block]:
+        """Return for each hash whether an object blocks it, in the same order."""
+        known = await self._known(hashes)
+        with understood(f"{self._connector}: suspicious objects"):
+            return [self._block(each, known.get(each.value.lower())) for each in hashes]
+
+    async def block(self, hashes: Sequence[Indicator], reason: str, expires_in_s: int | None) -> None:
+        """Add an object for each hash that has none. Raises PartialFailure for those that have one."""
+        known = await self._known(hashes)
+        asked = {each.value.lower(): each for each in hashes}
+        failures: Failures = {asked[value].value: _standing(known[value]) for value in asked if value in known}
+        entries = {value: _new(asked[value], reason, expires_in_s) for value in asked if value not in known}
+        sent = await self._send(OBJECTS_PATH, entries)
+        failures |= {asked[value].value: error for value, error in sent.items()}
+        if failures:
+            raise PartialFailure(failures)
+
+    async def unblock(self, hashes: Sequence[Indicator]) -> None:
+        """Delete the objects that block these hashes. Raises PartialFailure for hashes without one."""
+        known = await self._known(hashes)
+        failures: Failures = {}
+        asked: dict[str, Indicator] = {}
+        for each in hashes:
+            record = known.get(each.value.lower())
+            if record is not None and record.get("scanAction") == "block":
+                asked[each.value.lower()] = each
+            else:
+                failures[each.value] = Conflict("Vision One has no suspicious object that blocks it")
+        entries = {value: {KINDS[each.kind]: value} for value, each in asked.items()}
+        for value, error in (await self._send(f"{OBJECTS_PATH}/delete", entries)).items():
+            gone = isinstance(error, NotFound)
+            failures[asked[value].value] = Conflict(f"{error.message}; it was gone already") if gone else error
+        if failures:
+            raise PartialFailure(failures)
+
+    async def _send(self, path: str, entries: Mapping[str, Mapping[str, Any]]) -> Failures:
+        """Send entries by value, and return what was refused.
+
+        Raises what the first request raises, since nothing was accepted then; a later one's error belongs to its
+        entries. Answers are looked at after the last request, so that a plan shows all of them.
+        """
+        lots = list(_lots(list(entries), _SENT_AT_ONCE))
+        answers: list[tuple[Sequence[str], Response]] = []
+        failures: Failures = {}
+        for number, lot in enumerate(lots):
+            try:
+                body = [entries[value] for value in lot]
+                answers.append((lot, await self._http.post(path, json=body, last=number == len(lots) - 1)))
+            except ConnectorError as error:
+                if number == 0:
+                    raise
+                unsent = Unavailable(f"not sent, because the request before it failed: {error.message}")
+                failures = dict.fromkeys(lot, error)
+                failures |= {value: unsent for later in lots[number + 1 :] for value in later}
+                break
+        for lot, answer in answers:
+            for value, entry in zip(lot, entries_of(answer, len(lot)), strict=True):
+                refusal = error_in(entry, f"{self._connector}: {value}")
+                if refusal is not None:
+                    failures[value] = refusal
+        return failures
+
+    async def _known(self, hashes: Sequence[Indicator]) -> Known:
+        """Read the objects for these hashes, by value. The list has at most one for each."""
+        kinds = {each.value.lower(): KINDS[each.kind] for each in hashes}
+        known: Known = {}
+        for lot in _lots(list(kinds), _ASKED_AT_ONCE):
+            asked = " or ".join(f"{kinds[value]} eq '{value}'" for value in lot)
+            for record in await collection(self._http, OBJECTS_PATH, {"top": _PAGE}, {"TMV1-Filter": asked}):
+                kind = record.get("type")
+                value = str(record.get(kind) if isinstance(kind, str) else "").lower()
+                if kinds.get(value) == kind:
+                    known[value] = record
+        return known
+
+    def _block(self, asked: Indicator, record: Record | None) -> Block:
+        # An object that is on the list of exceptions as well is let through.
+        blocked = record is not None and record.get("scanAction") == "block" and not record.get("inExceptionList")
+        end = record.get("expiredDateTime") if record is not None and blocked else None
+        return Block(
+            connector=self._connector,
+            kind=asked.kind,
+            value=asked.value,
+            blocked=blocked,
+            expires_at=datetime.fromisoformat(str(end)) if end else None,
+        )
+
+
+def _standing(record: Record) -> ConnectorError:
+    excepted = ", but is on the list of exceptions" if record.get("inExceptionList") else ""
+    told = f"{record.get('scanAction')}, until {record.get('expiredDateTime') or 'it is deleted'}{excepted}"
+    return Conflict(f"Vision One has a suspicious object for this hash already: {told}; decide there whether it stays")
+
+
+def _new(indicator: Indicator, reason: str, expires_in_s: int | None) -> dict[str, Any]:
+    # Vision One counts in days; what it is told is never less than what was asked for.
+    days = _FOREVER if expires_in_s is None else min(max(1, math.ceil(expires_in_s / _DAY_S)), _DAYS_MOST)
+    return {
+        KINDS[indicator.kind]: indicator.value.lower(),
+        "description": (reason or "blocked by Hikeshi")[:_DESCRIPTION_MOST],
+        "scanAction": "block",
+        "riskLevel": "high",
+        "daysToExpiration": days,
+    }
+
+
+def _lots(values: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), most):
+        yield values[start : start + most]
