@@ -1,6 +1,7 @@
 """The lists that connectors publish, for firewalls to poll: plain text, one entry a line.
 
 The rule: who may not have a list learns nothing, not even whether the instance exists.
+They are a door of their own: a firewall has neither a token of ours nor a session of the console.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
+from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -24,23 +26,28 @@ if TYPE_CHECKING:
     from hikeshi.connector.published import PublishedLists
     from hikeshi.service.service import Service
 
-__all__ = ["LISTS", "list_routes", "lists_of"]
+__all__ = ["ListDoor", "lists_of"]
 
-LISTS = "/lists/"
+_BELOW = "/lists/"
 _log = structlog.get_logger("hikeshi.lists")
 _METHODS = ("GET", "HEAD")
 
 
-def list_routes(service: Service) -> list[Route]:
-    """Return the routes of every published list; with a secret in the path, where a product cannot authenticate."""
+class ListDoor:
+    """An ASGI application around another one: it answers what is asked below /lists/."""
 
-    async def answer(request: Request) -> Response:
-        return await _answer(service, request)
+    def __init__(self, inner: Any, service: Service) -> None:
+        async def answer(request: Request) -> Response:
+            return await _answer(service, request)
 
-    return [
-        Route("/lists/{instance}/{file}", answer, methods=list(_METHODS)),
-        Route("/lists/{instance}/{secret}/{file}", answer, methods=list(_METHODS)),
-    ]
+        self._inner = inner
+        # With a secret in the path, where a product cannot authenticate.
+        paths = (f"{_BELOW}{{instance}}/{{file}}", f"{_BELOW}{{instance}}/{{secret}}/{{file}}")
+        self._lists = Starlette(routes=[Route(path, answer, methods=list(_METHODS)) for path in paths])
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        below = scope["type"] == "http" and scope["path"].startswith(_BELOW)
+        await (self._lists if below else self._inner)(scope, receive, send)
 
 
 def lists_of(service: Service, instance: str) -> PublishedLists | None:

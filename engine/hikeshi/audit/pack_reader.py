@@ -51,7 +51,7 @@ class PackReader:
         self._manifest = self._read_manifest()
         self.run: str | None = self._manifest["run"]
         self._shown = self._shown_runs()
-        self._last: dict[bytes, tuple[tuple[int, Any], Any]] = {}  # place and hash of each run's last record shown
+        self._last: dict[bytes, tuple[tuple[int, int], bytes]] = {}  # place and hash of each run's last record shown
 
     def __enter__(self) -> PackReader:
         return self
@@ -101,7 +101,8 @@ class PackReader:
             if shown is not None and run not in shown:
                 yield number, run, seq, HIDDEN, digest
                 continue
-            self._last[run] = (number, seq), digest
+            if digest is not None:
+                self._last[run] = (number, seq), digest
             yield number, run, seq, _record(next(lines, None)), digest
 
     def _bad_blobs(self) -> Iterator[BadRecord]:
@@ -132,11 +133,11 @@ class PackReader:
                 return BadRecord("", 0, f"checkpoint {new} does not go on from checkpoint {old}")
             return None
         run, seq, position, size = str(proof["run"]), int(proof["seq"]), int(proof["position"]), int(proof["size"])
-        place, digest = self._last.get(run.encode(), (None, None))
+        place, digest = self._last.get(run.encode(), (None, b""))
         if size not in roots:
             return None
         is_there = place == (position, seq)
-        leaf = leaf_of(run.encode(), seq, digest) if is_there and type(digest) is bytes else b""
+        leaf = leaf_of(run.encode(), seq, digest) if is_there else b""
         if not is_there or not inclusion_holds(leaf, position - 1, size, hashes, roots[size]):
             what = f"its proof does not lead to the checkpoint over {size} records"
             return BadRecord(run, seq, what, position if is_there else 0)

@@ -43,7 +43,7 @@ class Witness:
             self._claims.setdefault(claim.size, []).append(claim)
         self._leaves = leaves
         self._retired = retired or {}
-        self._retired_at: dict[int, int] = {}  # the place of each record of `audit` that retires a key
+        self._own: set[Any] = set()  # the numbers of the records of `audit` that were seen
         self._before: bytes | None = None
         self.edge = Edge()
         self.signed_to = 0
@@ -73,7 +73,7 @@ class Witness:
                 kept = at  # from here on everything may be another
                 self._first_other = at, run, seq
             if run == _AUDIT:
-                self._retired_at[seq] = at + 1
+                self._own.add(seq)
             edge.append(leaf)
             if at + 1 in claims:
                 self._compare(claims[at + 1])
@@ -84,7 +84,7 @@ class Witness:
         # Of two that contradict each other the wrong one comes first: the good one ends what it is about.
         for claim in sorted(claims, key=lambda claim: claim.root == root):
             retired_by = self._retired.get(claim.signer)
-            if retired_by is not None and self._retired_at.get(retired_by, claim.size + 1) <= claim.size:
+            if retired_by is not None and retired_by in self._own:
                 self.rejected.append(claim)
             elif claim.root == root:
                 self.signed_to = claim.size
@@ -161,7 +161,6 @@ class Witness:
             return [BadRecord(_shown(gone[0][0]), gone[0][1], what, size + 1)]
         by_head = [each for each in found if not each.position and each.what.startswith("is missing")]
         if len(by_head) == 1:  # only one run is short, so it is known which record comes next
-            found.remove(by_head[0])
             return [BadRecord(by_head[0].run, by_head[0].seq, what, size + 1)]
         return [] if self._wrong_at else [self._short(most)]
 

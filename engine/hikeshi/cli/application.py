@@ -68,6 +68,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "connectors": ("connectors", "connectors"),
     "connectors show": ("connectors", "show"),
     "connectors test": ("connectors", "test"),
+    "connector new": ("new_connector", "new"),
     "serve": ("serve", "serve"),
     "doctor": ("doctor", "doctor"),
     "backup": ("backup", "backup"),

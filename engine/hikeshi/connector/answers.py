@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hikeshi.connector.door import current_door
 from hikeshi.connector.errors import Applied, Invalid
 from hikeshi.connector.response import Response
 
@@ -35,10 +36,10 @@ def objects_under(response: Response, key: str) -> list[dict[str, Any]]:
     """
     body = json_object(response)
     if key not in body:
-        raise Invalid(f"{response.where}: the answer has no {key!r}", applied=Applied.MAYBE)
+        raise Invalid(f"{response.where}: the answer has no {key!r}", applied=_applied())
     found = body[key] if body[key] is not None else []
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise Invalid(f"{response.where}: {key!r} is not a list of objects", applied=Applied.MAYBE)
+        raise Invalid(f"{response.where}: {key!r} is not a list of objects", applied=_applied())
     return found
 
 
@@ -48,8 +49,14 @@ def understood(where: str) -> Iterator[None]:
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
-        raise Invalid(f"{where}: the answer has an unexpected form ({type(exc).__name__})") from exc
+        raise Invalid(f"{where}: the answer has an unexpected form ({type(exc).__name__})", applied=_applied()) from exc
+
+
+def _applied() -> Applied:
+    """Say whether the action under way can have had its effect: not while it only reads what it needs to know."""
+    door = current_door()
+    return Applied.MAYBE if door is not None and door.sent else Applied.NO
 
 
 def _other(response: Response, wanted: str) -> Invalid:
-    return Invalid(f"{response.where}: the answer is not a JSON {wanted}", applied=Applied.MAYBE)
+    return Invalid(f"{response.where}: the answer is not a JSON {wanted}", applied=_applied())

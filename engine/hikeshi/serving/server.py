@@ -14,7 +14,7 @@ import uvicorn
 
 from hikeshi.api.application import make_api
 from hikeshi.api.guard import Guard
-from hikeshi.api.list_routes import list_routes
+from hikeshi.api.list_routes import ListDoor
 from hikeshi.app.reload import Reload
 from hikeshi.chat import Chat, chat_routes
 from hikeshi.console.application import add_console
@@ -184,11 +184,10 @@ class Serving:
 
             api.router.routes.extend(hook_routes(self._triggers))
         api.router.routes.extend(chat_routes(self.service))
-        api.router.routes.extend(list_routes(self.service))
         add_console(api, self.service)
         place = self._listening
         config = uvicorn.Config(
-            Guard(ConsoleDoor(api, self.service)),
+            Guard(ListDoor(ConsoleDoor(api, self.service), self.service)),
             log_config=None,
             access_log=False,
             server_header=False,
