@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo console test check bench bench-service crash crash-syscalls crash-disk crash-stop simulate-faults mutate vendors clean
+.PHONY: demo console test test-real check bench bench-service crash crash-syscalls crash-disk crash-stop simulate-faults mutate vendors clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -36,6 +36,10 @@ JOBS ?= 1
 
 mutate: $(READY)
 	@$(BIN)/python tests/mutation/run.py --sample $(SAMPLE) --jobs $(JOBS)
+
+# Against real servers and kernels: installs what they need, as root and on Debian, and says what it skipped and why.
+test-real: $(READY)
+	@$(BIN)/python tests/real/run.py
 
 # The playbooks that ship against every product: dry, live, and undone.
 vendors: $(READY)

@@ -53,7 +53,7 @@ CONTRACT = Contract(
     connector=VisionOne,
     simulator=VisionOneSimulator,
     estate=estate,
-    settings={"requests_per_minute": 1_000_000, "task_wait_s": 0.5},
+    settings={"requests_per_minute": 1_000_000, "task_wait_s": 0},
     # A list that only grows: what was asked of endpoints.
     volatile=("product_state.vision_one.tasks",),
     cases=[

@@ -78,7 +78,7 @@ class MotoAccount:
         headers = {**self._headers(service), "x-amz-target": target, "content-type": "application/x-amz-json-1.1"}
         answer = httpx.post(self.url, content=json.dumps(body), headers=headers, timeout=30)
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return answer.json() if answer.content else {}
 
     def rest(self, service: str, path: str, body: Any) -> Any:
         """Make a call to a service that has a path for each operation."""

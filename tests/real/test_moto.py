@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from hikeshi.connector.door import Door, through
 from hikeshi.connector.registry import build
 from hikeshi.secrets import Redactor
 from hikeshi_connectors.aws_iam import AwsIam
+from hikeshi_connectors.aws_logs import AwsLogs
 from hikeshi_connectors.aws_network import AwsNetwork
 
 REASON = why_not()
@@ -310,6 +312,39 @@ async def test_a_stale_lock_loses_nobodys_entry(account: MotoAccount, ip_set: di
     assert way.answers == [400, 200]
     entries = waf(account, "GetIPSet", Name="blocked", Id=ip_set["Id"])["IPSet"]["Addresses"]
     assert sorted(entries) == ["192.0.2.44/32", "198.51.100.7/32", "203.0.113.9/32"]
+
+
+# --- logs and detections
+
+
+async def test_log_entries_are_found(account: MotoAccount) -> None:
+    """moto knows a few commands of the query language, and no patterns."""
+    logs = "Logs_20140328"
+    now_ms = int(time.time() * 1000)
+    account.json("logs", f"{logs}.CreateLogGroup", {"logGroupName": "/vpc/flow"})
+    account.json("logs", f"{logs}.CreateLogStream", {"logGroupName": "/vpc/flow", "logStreamName": "eni-1"})
+    events = [{"timestamp": now_ms - 1000 * (5 - n), "message": f"10.0.0.7 203.0.113.{n} REJECT"} for n in range(3)]
+    named = {"logGroupName": "/vpc/flow", "logStreamName": "eni-1"}
+    account.json("logs", f"{logs}.PutLogEvents", {**named, "logEvents": events})
+    aws = connector(AwsLogs, account, log_groups=["/vpc/flow"])
+    entries = await aws.search_logs("fields @timestamp, @message", since_s=600)
+    assert [each.text for each in entries] == [f"10.0.0.7 203.0.113.{n} REJECT" for n in (2, 1, 0)]
+    with pytest.raises(NotFound):
+        await connector(AwsLogs, account, log_groups=["/gone"]).search_logs("fields @message")
+
+
+async def test_findings_of_security_hub_are_listed(account: MotoAccount) -> None:
+    """As they were imported by another product."""
+    account.rest("securityhub", "/accounts", {})
+    finding = {
+        "SchemaVersion": "2018-10-08", "Id": "f-1", "ProductArn": f"arn:aws:securityhub:us-east-1:{ACCOUNT}:product/x",
+        "GeneratorId": "g", "AwsAccountId": ACCOUNT, "Types": ["TTPs"], "CreatedAt": "2026-03-02T09:00:00Z",
+        "UpdatedAt": "2026-03-02T09:00:00Z", "Severity": {"Label": "CRITICAL"}, "Title": "A user was phished",
+        "Description": "d", "Resources": [{"Type": "AwsIamUser", "Id": f"arn:aws:iam::{ACCOUNT}:user/mei"}],
+    }  # fmt: skip
+    account.rest("securityhub", "/findings/import", {"Findings": [finding]})
+    (alert,) = await connector(AwsLogs, account, detections=["securityhub"]).list_detections()
+    assert (alert.id, alert.title, alert.severity, alert.user_name) == ("f-1", "A user was phished", "critical", "mei")
 
 
 # --- the whole engine

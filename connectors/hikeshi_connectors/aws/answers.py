@@ -57,6 +57,7 @@ _CONFLICTS = frozenset(
         "InvalidPermission.NotFound", "ResourceConflictException", "UnmodifiableEntity", "WAFDuplicateItemException",
     }
 )  # fmt: skip
+_STALE = frozenset({"NetworkAclEntryAlreadyExists", "WAFOptimisticLockException"})
 _MISSING = frozenset({"NoSuchEntity", "WAFNonexistentItemException", "NotFoundException"})
 _OUT_OF_ORDER = frozenset({"InternalError", "InternalFailure", "InternalServerError", "ServiceFailure", "Unavailable"})
 _MESSAGE_MOST = 300
@@ -171,7 +172,7 @@ def _error(response: Response) -> ConnectorError:
         return RateLimited(told, retry_after_s=retry_after_s(response.headers))
     if code in _NOT_ALLOWED:
         return Forbidden(f"{told}; grant what the connector's README lists")
-    if code == "WAFOptimisticLockException":
+    if code in _STALE:
         return StaleLock(told)
     if code in _CONFLICTS or code.endswith(("AlreadyExists", "AlreadyExistsException", ".Duplicate", ".InUse")):
         return Conflict(told)

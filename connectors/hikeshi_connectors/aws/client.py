@@ -87,14 +87,16 @@ class AwsClient:
         return result_in(answer, "GetCallerIdentity").text("Arn")
 
     async def _send(self, service: Service, method: str, path: str, **options: Any) -> Response:
+        before = self._role
         with _for(service):
             try:
                 return await self._connector.http.request(method, path, base=service.name, **options)
             except Unauthorized:
                 # Keys of a role can end early, and a refusal of keys provably changed nothing: once more with new ones.
-                if self._role is None or options.get("last"):
+                if before is None or options.get("last"):
                     raise
-                self._role = None
+                if self._role is before:
+                    self._role = None
                 return await self._connector.http.request(method, path, base=service.name, **options)
 
     # --- signatures

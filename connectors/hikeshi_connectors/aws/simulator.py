@@ -63,14 +63,14 @@ class AwsSimulator(Simulator):
 
     def is_change(self, request: Request, body: bytes) -> bool:
         service, operation = self._asked(request, body)
-        return service != "sts" and f"{service}:{operation}" not in self.reads
+        return service != "sts" and f"{service}:{self.kind_of(operation)}" not in self.reads
 
     def authenticate(self, request: Request, body: bytes) -> Response | None:
         service, operation = self._asked(request, body)
         try:
             signed = signed_by(request, body, self._secret_of)
             self._check_scope(service, signed)
-            if f"{service}:{operation}" in self.denied:
+            if f"{service}:{self.kind_of(operation)}" in self.denied:
                 raise Refusal(403, "AccessDenied", f"User is not authorized to perform: {service}:{operation}")
         except Refusal as refusal:
             return refused(service, refusal.status, refusal.code, refusal.message)

@@ -1,4 +1,4 @@
-"""AWS's network: WAF's IP sets, and the security groups of EC2's virtual machines."""
+"""AWS's network: blocks by WAF or by network ACLs, and the security groups of EC2's virtual machines."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import ClassVar
 
 from hikeshi.connector import Pace
 from hikeshi_connectors.aws.service import EC2, STS, WAFV2
-from hikeshi_connectors.aws_network.ip_sets import IpSets
+from hikeshi_connectors.aws_network.blocking import Blocking
 from hikeshi_connectors.aws_network.machines import Machines
 from hikeshi_connectors.aws_network.settings import NetworkSettings
 
 __all__ = ["AwsNetwork"]
 
 
-class AwsNetwork(IpSets, Machines, product="aws_network"):
-    """IP sets and virtual machines of one account in one region."""
+class AwsNetwork(Blocking, Machines, product="aws_network"):
+    """Blocked addresses and virtual machines of one account in one region."""
 
     Settings = NetworkSettings
     settings: NetworkSettings
@@ -23,11 +23,12 @@ class AwsNetwork(IpSets, Machines, product="aws_network"):
     volatile = ("LockToken",)
     read_routes = (
         *STS.reads("AssumeRole"),
-        *EC2.reads("DescribeInstances", "DescribeSecurityGroups"),
+        *EC2.reads("DescribeInstances", "DescribeSecurityGroups", "DescribeNetworkAcls"),
         *WAFV2.reads("GetIPSet"),
     )
     least_privileges: ClassVar[tuple[str, ...]] = (
         "ec2:DescribeInstances, ec2:DescribeSecurityGroups",
         "ec2:ModifyNetworkInterfaceAttribute, ec2:CreateTags, ec2:DeleteTags",
-        "wafv2:GetIPSet, wafv2:UpdateIPSet",
+        "wafv2:GetIPSet, wafv2:UpdateIPSet; or ec2:DescribeNetworkAcls, ec2:CreateNetworkAclEntry, "
+        "ec2:DeleteNetworkAclEntry",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -40,10 +40,16 @@ class IpSetName:
 
 
 class NetworkSettings(AwsSettings):
-    """IP sets by ARN, one for each version of IP, and the name of the security group that cuts machines off."""
+    """How addresses are blocked, and the name of the security group that cuts machines off.
+
+    Blocks are IP sets by ARN, one for each version of IP; or network ACLs by ID, with the rule numbers, first and last,
+    that are Hikeshi's own there. Not both: an undo could not tell which of the two had blocked something before.
+    """
 
     ip_set_v4: str | None = Field(default=None, pattern=_ARN.pattern)
     ip_set_v6: str | None = Field(default=None, pattern=_ARN.pattern)
+    network_acls: tuple[Annotated[str, Field(pattern=r"^acl-[0-9a-f]{8,17}$")], ...] = ()
+    acl_rule_numbers: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=32766)]] = (1, 90)
     quarantine_group: str = Field(default="hikeshi-quarantine", min_length=1, max_length=255)
 
     @model_validator(mode="after")
@@ -53,4 +59,10 @@ class NetworkSettings(AwsSettings):
             found = _ARN.fullmatch(arn)
             if found is None or found["region"] != self.region:
                 raise ValueError(f"{arn}: is not an IP set in {self.region}; configure an instance for its region")
+        return self
+
+    @model_validator(mode="after")
+    def _by_one_means(self) -> Self:
+        if self.network_acls and (self.ip_set_v4 or self.ip_set_v6):
+            raise ValueError("an instance blocks by IP sets or by network_acls; configure an instance for each")
         return self

@@ -170,14 +170,14 @@ class CrowdSec(Connector, Firewall, product="crowdsec"):
         response = await self.http.get(_DECISIONS, params=params)
         # Where there is no decision the answer is null.
         decisions = json_list(response) if response.json() is not None else []
-        ends: dict[Subject, datetime] = {}
+        left_s: dict[Subject, float] = {}
         with understood(response.where):
             for decision in decisions:
-                if self._is_ours(decision) and (left_s := seconds_of(decision["duration"])) > 0:
+                if self._is_ours(decision):
                     subject = Subject(decision["scope"], decision["value"])
-                    end = self.clock() + timedelta(seconds=left_s)
-                    ends[subject] = max(end, ends.get(subject, end))
-        return ends
+                    left_s[subject] = max(seconds_of(decision["duration"]), left_s.get(subject, 0.0))
+        now = self.clock()
+        return {subject: now + timedelta(seconds=left) for subject, left in left_s.items() if left > 0}
 
     # --- decisions
 

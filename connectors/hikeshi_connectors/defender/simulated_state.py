@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
 
 from hikeshi.testing.estate import Estate, Host
 from hikeshi_connectors.microsoft.simulated_answers import Refusal
-from hikeshi_connectors.microsoft.simulated_clock import ServiceClock
+from hikeshi_connectors.microsoft.simulated_clock import Expiry, ServiceClock
 
 __all__ = ["Actions", "IndicatorList"]
 
@@ -93,19 +92,22 @@ class Actions:
 
 
 class IndicatorList:
-    """The active indicators. One goes away at its time."""
+    """The active indicators, by value. One goes away at its time."""
 
     def __init__(self, estate: Estate, clock: ServiceClock) -> None:
         self._estate = estate
-        self._clock = clock
+        self._expiry = Expiry(clock, lambda record: record["expirationTime"])
         self._numbers = count(1000)
 
+    def forget(self) -> None:
+        """Take account of a list that was put back to its beginning."""
+        self._expiry.forget()
+
     def active(self) -> dict[str, dict[str, Any]]:
-        """Return the indicators by ID."""
+        """Return the indicators by value."""
         kept: dict[str, dict[str, Any]] = self._estate.product_state.get("defender", {}).get("indicators", {})
-        now = self._clock.now()
-        for one in [one for one, each in kept.items() if each["expirationTime"] and _moment(each) <= now]:
-            self.remove(one)
+        for value in self._expiry.over(kept):
+            self.remove(value)
         return kept
 
     def put(self, entry: Mapping[str, Any]) -> str:
@@ -113,28 +115,24 @@ class IndicatorList:
         _refuse_wrong(entry)
         active = self.active()
         value = str(entry["indicatorValue"]).lower()
-        same = (one for one, each in active.items() if each["indicatorValue"] == value)
-        found = next(same, None)
+        found = active.get(value)
         if found is None and len(active) >= MOST_INDICATORS:
             raise ValueError(f"Maximum number of indicators ({MOST_INDICATORS}) was reached")
-        one = found or str(next(self._numbers))
         kept = self._estate.product_state.setdefault("defender", {}).setdefault("indicators", {})
         shown = {"expirationTime": None, "rbacGroupNames": [], "rbacGroupIds": [], **entry}
-        kept[one] = {**shown, "id": one, "indicatorValue": value}
-        return one
+        one = found["id"] if found else str(next(self._numbers))
+        kept[value] = {**shown, "id": one, "indicatorValue": value}
+        self._expiry.note(kept[value])
+        return str(one)
 
-    def remove(self, one: str) -> None:
+    def remove(self, value: str) -> None:
         """Take an indicator away, and leave nothing of it."""
         state = self._estate.product_state["defender"]
-        del state["indicators"][one]
+        del state["indicators"][value]
         if not state["indicators"]:
             del state["indicators"]
         if not state:
             del self._estate.product_state["defender"]
-
-
-def _moment(indicator: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(indicator["expirationTime"])
 
 
 def _refuse_wrong(entry: Mapping[str, Any]) -> None:

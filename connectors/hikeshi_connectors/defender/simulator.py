@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -50,6 +51,8 @@ _MACHINE_FIELDS = frozenset(
 _ACTION_FIELDS = frozenset({"id", "status", "machineId", "type", "requestor", "creationDateTimeUtc"})
 _ALERT_FIELDS = frozenset({"alertCreationTime", "lastUpdateTime", "id", "status", "severity", "category"})
 _INDICATOR_FIELDS = frozenset({"indicatorValue", "indicatorType", "action", "severity", "title", "expirationTime"})
+_VALUE = re.compile(r"indicatorValue eq '([^']*)'")
+_BY_VALUE = re.compile(rf"{_VALUE.pattern}(?: or {_VALUE.pattern})*")
 _MOMENTS = frozenset({"alertCreationTime", "lastSeen", "creationDateTimeUtc", "expirationTime"})
 _ISOLATION_TYPES = frozenset({"Full", "Selective", "UnManagedDevice"})
 Getter = Callable[[str], Any]
@@ -92,6 +95,7 @@ class DefenderSimulator(Simulator):
         self.tokens.revoke_all()
         self._clock.reset()
         self._records.forget()
+        self._indicators.forget()
 
     def shows(self) -> dict[str, Any]:
         blocked = [each["indicatorValue"] for each in self._indicators.active().values() if each["action"] == "Block"]
@@ -237,8 +241,14 @@ class DefenderSimulator(Simulator):
 
     async def list_indicators(self, request: Request) -> Response:
         self._need("Ti.ReadWrite.All")
-        wanted = _filter(request, _INDICATOR_FIELDS)
-        found = [each for each in self._indicators.active().values() if wanted(_getter(each))]
+        active = self._indicators.active()
+        asked = request.query_params.get("$filter", "")
+        if _BY_VALUE.fullmatch(asked):  # the one that is asked over and over, on a list that may be long
+            values = dict.fromkeys(value.lower() for value in _VALUE.findall(asked))
+            found = [active[value] for value in values if value in active]
+        else:
+            wanted = _filter(request, _INDICATOR_FIELDS)
+            found = [each for each in active.values() if wanted(_getter(each))]
         return self._page(request, "Indicators", found, dict)
 
     async def import_indicators(self, request: Request) -> Response:
@@ -257,11 +267,12 @@ class DefenderSimulator(Simulator):
     async def delete_indicators(self, request: Request) -> Response:
         self._need("Ti.ReadWrite.All")
         ids = _batch((await _body(request)).get("IndicatorIds"), str)
-        missing = [one for one in ids if one not in self._indicators.active()]
+        value_of = {each["id"]: value for value, each in self._indicators.active().items()}
+        missing = [one for one in ids if one not in value_of]
         if missing:
             raise Refusal(404, "ResourceNotFound", f"Indicator {missing[0]} was not found")
         for one in ids:
-            self._indicators.remove(one)
+            self._indicators.remove(value_of[one])
         return Response(status_code=204)
 
     # --- requests

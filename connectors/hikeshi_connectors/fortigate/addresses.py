@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hikeshi.capabilities import Indicator
 from hikeshi.connector import Invalid
 
-__all__ = ["Network", "network_of", "network_shown", "object_body", "object_name", "tables_of"]
+__all__ = ["Network", "address_shown", "network_of", "network_shown", "object_body", "object_name", "tables_of"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PREFIX = "hikeshi-"
@@ -42,14 +43,19 @@ def network_of(indicator: Indicator) -> Network:
 
     Raises Invalid for what is neither, and for the network of all addresses.
     """
+    return _network(indicator.value)
+
+
+@lru_cache(maxsize=65_536)  # each is looked at when it is read, changed and read again
+def _network(value: str) -> Network:
     try:
-        network = ipaddress.ip_network(indicator.value)
+        network = ipaddress.ip_network(value)
     except ValueError:
-        raise Invalid(f"{indicator.value[:80]!r} is neither an address nor a network") from None
-    if "%" in indicator.value:
-        raise Invalid(f"{indicator.value!r} has a zone ID, which means nothing to a firewall")
+        raise Invalid(f"{value[:80]!r} is neither an address nor a network") from None
+    if "%" in value:
+        raise Invalid(f"{value!r} has a zone ID, which means nothing to a firewall")
     if network.prefixlen == 0:
-        raise Invalid(f"{indicator.value!r} is every address there is")
+        raise Invalid(f"{value!r} is every address there is")
     return network
 
 
@@ -59,6 +65,12 @@ def network_shown(text: object) -> Network | None:
         return ipaddress.ip_network("/".join(str(text).split()), strict=False)
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=262_144)  # the list of bans is read whole, again and again
+def address_shown(text: str) -> str:
+    """Return a banned address, canonical. Raises ValueError for anything else."""
+    return str(ipaddress.ip_address(text))
 
 
 def object_name(network: Network) -> str:

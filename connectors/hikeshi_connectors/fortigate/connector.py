@@ -35,7 +35,7 @@ from hikeshi.connector import (
 )
 from hikeshi_connectors.fortigate.addresses import (
     Network,
-    network_of,
+    address_shown,
     network_shown,
     object_body,
     object_name,
@@ -205,10 +205,7 @@ class FortiGate(Connector, Firewall, product="fortigate"):
         """Return every banned address, canonical, with the end of its ban."""
         answer = await self.http.get(_BANNED, params=self._vdom)
         with understood(answer.where):
-            return {
-                str(network_of(Indicator(kind="ipv4", value=entry["ip_address"])).network_address): _end(entry)
-                for entry in objects_under(answer, "results")
-            }
+            return {address_shown(entry["ip_address"]): _end(entry) for entry in objects_under(answer, "results")}
 
     async def _grouped(self, versions: set[int]) -> set[Network]:
         """Return the networks whose objects are in our groups; none where there is no such group."""

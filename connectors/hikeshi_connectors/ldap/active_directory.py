@@ -94,6 +94,14 @@ class ActiveDirectory(Dialect):
     def is_primary(self, group: Entry, user: Entry) -> bool:
         return _sid(group) == sid_text(self._primary_sid(user))
 
+    def refuse_incomplete(self, groups: Sequence[Group], user: Entry) -> None:
+        """Everybody has a primary group; where it is not found, others are not found either."""
+        if not any(each.dynamic for each in groups):
+            raise Invalid(
+                f"{self.connector}: the primary group of {user.dn} is not below {self.settings.base_dn}, so other groups may be "
+                "missing, too; base_dn has to be the whole domain"
+            )
+
     def _control(self, entry: Entry) -> int:
         found = entry.number(_CONTROL)
         if found is None:

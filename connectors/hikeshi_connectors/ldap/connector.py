@@ -7,7 +7,6 @@ A directory keeps no sessions, so there is nothing here that could end them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar, Final, Literal
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 from hikeshi.capabilities import Account, Group, Identity, Membership, User
 from hikeshi.connector import Ambiguous, Conflict, Connector, Invalid, NotFound, Pace, PreviewedRequest, Unsupported
+from hikeshi.connector.pace import Pacer
 from hikeshi_connectors.ldap.active_directory import ActiveDirectory
 from hikeshi_connectors.ldap.dialect import Dialect, uuid_in
 from hikeshi_connectors.ldap.entry import Entry, Modification, escaped, ldif
@@ -25,7 +25,6 @@ from hikeshi_connectors.ldap.settings import LdapSettings
 __all__ = ["Ldap"]
 
 _NAME_MOST: Final = 256  # characters
-_AT_ONCE: Final = 8
 
 
 class Ldap(Connector, Identity, product="ldap"):
@@ -33,7 +32,7 @@ class Ldap(Connector, Identity, product="ldap"):
 
     Settings = LdapSettings
     settings: LdapSettings
-    pace = Pace(at_once=_AT_ONCE)
+    pace = Pace(at_once=8)  # connections
     least_privileges: ClassVar[tuple[str, ...]] = (
         "read accounts and groups below base_dn",
         "Active Directory: write userAccountControl of the accounts and member of the groups concerned",
@@ -43,15 +42,12 @@ class Ldap(Connector, Identity, product="ldap"):
     def set_up(self) -> None:
         kinds: dict[str, type[Dialect]] = {"active_directory": ActiveDirectory, "openldap": OpenLdap}
         self._dialect = kinds[self.settings.kind](self.name, self.settings)
-        self._places = asyncio.Semaphore(self.settings.requests_at_once or _AT_ONCE)
+        self._pacer = Pacer(self.pace_of(self.settings) or self.pace)
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Session]:
         password = self.reveal(self.settings.password)
-        if not password:
-            # A directory takes an empty password for a guest's, and then answers with less.
-            raise Invalid(f"{self.name}: the password of {self.settings.bind_user} is empty")
-        async with self._places, open_session(self.name, self.settings, password) as session:
+        async with self._pacer.passage(), open_session(self.name, self.settings, password) as session:
             yield session
 
     # --- accounts
@@ -99,7 +95,9 @@ class Ldap(Connector, Identity, product="ldap"):
         async with self._session() as session:
             owner = await self._entry(session, user, self._dialect.user_attributes)
             found = await self._search(session, self._dialect.groups_with(owner), self._dialect.group_attributes)
-        return [self._dialect.group_of(each, owner) for each in found]
+        groups = [self._dialect.group_of(each, owner) for each in found]
+        self._dialect.refuse_incomplete(groups, owner)
+        return groups
 
     async def membership_of(self, user: User, group: Group) -> Membership:
         async with self._session() as session:

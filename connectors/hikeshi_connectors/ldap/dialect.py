@@ -65,6 +65,9 @@ class Dialect(ABC):
     def is_primary(self, group: Entry, user: Entry) -> bool:
         """Say whether an account belongs to a group by an attribute of its own."""
 
+    def refuse_incomplete(self, groups: Sequence[Group], user: Entry) -> None:  # noqa: B027 - most have no such mark
+        """Raise Invalid if an account's groups can't be all of them."""
+
     def is_configured_privileged(self, names: Collection[str]) -> bool:
         """Say whether one of a group's names is in the settings."""
         return not self._privileged.isdisjoint(each.casefold() for each in names)

@@ -26,6 +26,7 @@ from hikeshi.connector import (
 __all__ = ["error_of_bind", "error_of_result"]
 
 _SHOWN_MOST: Final = 300
+_NO_SUCH_ENTRY: Final = 32
 # code: (kind, what to do or think)
 _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
     2: (Invalid, "the directory does not understand the request"),
@@ -39,7 +40,7 @@ _KINDS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
     13: (Unauthorized, "the directory wants a protected connection: use ldaps:// or start_tls"),
     16: (Conflict, "the value is not there, or no longer"),
     20: (Conflict, "the value is there already"),
-    32: (NotFound, "no such entry"),
+    _NO_SUCH_ENTRY: (NotFound, "no such entry"),
     48: (Unauthorized, "the account cannot sign in this way"),
     49: (Unauthorized, "name or password is wrong"),
     50: (Forbidden, "the account may not do this"),
@@ -71,6 +72,9 @@ def error_of_result(code: int, name: str, said: str, where: str, *, is_change: b
     """
     text = " ".join(said.replace("\x00", " ").split())[:_SHOWN_MOST]
     kind, hint = _KINDS.get(code, (Unavailable if code in (1, 80) else Invalid, "refused"))
+    if code == _NO_SUCH_ENTRY and not is_change:
+        # A search that has no place to begin says nothing about what exists.
+        kind, hint = Invalid, "base_dn does not exist, or may not be read"
     message = f"{where} answered {code} {name}: {hint}" + (f" ({text})" if text else "")
     unclear = is_change and kind in (Unavailable, Timeout)
     return kind(message, applied=Applied.MAYBE if unclear else Applied.NO)

@@ -13,10 +13,10 @@ import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
-from hikeshi.connector import Applied, ConnectorError, Invalid, Timeout, Unavailable, all_pages
+from hikeshi.connector import Applied, ConnectorError, Invalid, Timeout, Unavailable, Unsupported
 from hikeshi_connectors.ldap.entry import Entry, Modification
 from hikeshi_connectors.ldap.results import error_of_bind, error_of_result
 from hikeshi_connectors.ldap.settings import LdapSettings
@@ -25,18 +25,19 @@ __all__ = ["Session", "open_session"]
 
 T = TypeVar("T")
 _PAGED: Final = "1.2.840.113556.1.4.319"  # RFC 2696
+_PAGES_MOST: Final = 10_000
 _OPEN_MOST_S: Final = 10.0
 _OPERATIONS: Final = {"add": "MODIFY_ADD", "delete": "MODIFY_DELETE"}
 
 
 def load_ldap3() -> Any:
-    """Return the library. Raises ModuleNotFoundError with the command that installs it."""
+    """Return the library. Raises Unsupported with the command that installs it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it uses old names of pyasn1
             return importlib.import_module("ldap3")
-    except ModuleNotFoundError as exc:
-        raise ModuleNotFoundError("the connector ldap needs ldap3: pip install 'hikeshi[ldap]'") from exc
+    except ModuleNotFoundError:
+        raise Unsupported("the connector ldap needs ldap3: pip install 'hikeshi[ldap]'") from None
 
 
 @asynccontextmanager
@@ -72,11 +73,15 @@ class Session:
 
         Parts of the tree that other servers hold are left out. Raises ConnectorError; a list cut short is one.
         """
-
-        async def page(cookie: bytes | None) -> tuple[list[Entry], bytes | None]:
-            return await self._in_thread(lambda: self._page(base, wanted, attributes, cookie))
-
-        return await all_pages(page, f"{self._where}: {base}")
+        found: list[Entry] = []
+        cookie: bytes | None = None
+        for _ in range(_PAGES_MOST):
+            entries, cookie = await self._in_thread(partial(self._page, base, wanted, attributes, cookie))
+            found += entries
+            if not cookie:
+                return found
+        # The cookie may be the same for every page, so only their number tells that there is no end.
+        raise Invalid(f"{self._where}, searching {base}: more than {_PAGES_MOST} pages")
 
     async def modify(self, dn: str, parts: Sequence[Modification]) -> None:
         """Send one modification, whose parts happen together or not at all. Raises ConnectorError."""

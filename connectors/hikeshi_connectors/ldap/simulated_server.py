@@ -19,9 +19,10 @@ from typing import Any, Final, Protocol
 from hikeshi_connectors.ldap.simulated_ber import element, elements, integer, number_in, octets, size_of
 from hikeshi_connectors.ldap.simulated_tree import Attributes, Change, Operation
 
-__all__ = ["Answer", "Domain", "LdapServer", "Page", "Test"]
+__all__ = ["Answer", "Domain", "LdapServer", "Test"]
 
 _LOG = logging.getLogger(__name__)
+_COOKIE: Final = b"1\x00"
 _PAGED: Final = "1.2.840.113556.1.4.319"
 _SEQUENCE, _SET, _ENUMERATED, _CONTROLS = 0x30, 0x31, 0x0A, 0xA0
 _BIND, _UNBIND, _SEARCH, _MODIFY = 0x60, 0x42, 0x63, 0x66
@@ -50,11 +51,16 @@ class Answer:
 
 
 class Domain(Protocol):
-    """What the server asks for each request. It is called from threads."""
+    """What the server asks for each request. It is called from threads.
+
+    `page_most` is how many entries a search gives at once.
+    """
+
+    page_most: int
 
     def bind(self, name: str, password: str) -> Answer: ...
 
-    def search(self, base: str, scope: int, wanted: Test, attributes: Sequence[str], page: Page | None) -> Answer: ...
+    def search(self, base: str, scope: int, wanted: Test, attributes: Sequence[str]) -> Answer: ...
 
     def modify(self, dn: str, changes: Sequence[Change]) -> Answer: ...
 
@@ -90,6 +96,7 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         self._bound = False
+        self._left: list[tuple[str, Mapping[str, Sequence[bytes]]]] = []
         with suppress(OSError):
             for content in _messages(self.request):
                 if not self._answered(content):
@@ -120,9 +127,25 @@ class _Connection(socketserver.BaseRequestHandler):
             return Answer(1, "00002020: Operation unavailable without authentication")
         if kind == _MODIFY:
             return self.server.domain.modify(values[0].decode(), list(_changes(values[1])))
+        page = _page(controls)
+        if page is not None and page[1]:
+            return self._paged(Answer(), page[0])
         attributes = [each.decode() for _, each in elements(values[7])]
-        test = _test(*parts[6])
-        return self.server.domain.search(values[0].decode(), number_in(values[1]), test, attributes, _page(controls))
+        answer = self.server.domain.search(values[0].decode(), number_in(values[1]), _test(*parts[6]), attributes)
+        self._left = list(answer.entries)
+        most = self.server.domain.page_most
+        if page is None:
+            answer.entries = self._left[:most]
+            answer.code = 4 if len(self._left) > most else answer.code
+            return answer
+        return self._paged(answer, page[0])
+
+    def _paged(self, answer: Answer, size: int) -> Answer:
+        """Give the next page of what was found. The cookie is the same each time, as Samba's is."""
+        size = min(size, self.server.domain.page_most)
+        answer.entries, self._left = self._left[:size], self._left[size:]
+        answer.cookie = _COOKIE if self._left else b""
+        return answer
 
 
 def _messages(connection: socket.socket) -> Iterator[bytes]:

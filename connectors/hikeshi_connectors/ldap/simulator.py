@@ -22,7 +22,7 @@ from hikeshi.testing.estate import Estate
 from hikeshi.testing.faults import Fault, Faults
 from hikeshi.testing.simulator import Simulator
 from hikeshi_connectors.ldap.entry import Modification, ldif
-from hikeshi_connectors.ldap.simulated_server import Answer, LdapServer, Page, Test
+from hikeshi_connectors.ldap.simulated_server import Answer, LdapServer, Test
 from hikeshi_connectors.ldap.simulated_tls import make_certificate
 from hikeshi_connectors.ldap.simulated_tree import BASE_DN, Change, Refusal, Tree
 
@@ -93,8 +93,8 @@ class LdapSimulator(Simulator):
     def bind(self, name: str, password: str) -> Answer:
         return self._struck("BIND", name, lambda: self._signed_in(name, password))
 
-    def search(self, base: str, scope: int, wanted: Test, attributes: Sequence[str], page: Page | None) -> Answer:
-        return self._struck("SEARCH", base, lambda: self._searched(base, scope, wanted, attributes, page))
+    def search(self, base: str, scope: int, wanted: Test, attributes: Sequence[str]) -> Answer:
+        return self._struck("SEARCH", base, lambda: self._searched(base, scope, wanted, attributes))
 
     def modify(self, dn: str, changes: Sequence[Change]) -> Answer:
         return self._struck("MODIFY", dn, lambda: self._modified(dn, changes))
@@ -107,7 +107,7 @@ class LdapSimulator(Simulator):
             return Answer(49, _REFUSED.format("52e"))
         return Answer() if user.enabled else Answer(49, _REFUSED.format("533"))
 
-    def _searched(self, base: str, scope: int, wanted: Test, attributes: Sequence[str], page: Page | None) -> Answer:
+    def _searched(self, base: str, scope: int, wanted: Test, attributes: Sequence[str]) -> Answer:
         if not self.tree.is_base(base):
             return Answer(32, f"00002030: No such Base DN: {base}")
         end = base.casefold() if scope == 0 else f",{base.casefold()}"
@@ -116,13 +116,7 @@ class LdapSimulator(Simulator):
             for dn, values in self.tree.entries()
             if (dn.casefold() == base.casefold() or (scope and dn.casefold().endswith(end))) and wanted(values)
         ]
-        if page is None:
-            code = 4 if len(found) > self.page_most else 0
-            return Answer(code, entries=found[: self.page_most])
-        size, cookie = page
-        start = int(cookie or b"0")
-        following = start + min(size, self.page_most)
-        return Answer(entries=found[start:following], cookie=b"%d" % following if following < len(found) else b"")
+        return Answer(entries=found)
 
     def _modified(self, dn: str, changes: Sequence[Change]) -> Answer:
         try:

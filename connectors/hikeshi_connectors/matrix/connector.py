@@ -1,40 +1,47 @@
 """Matrix, by the client-server API of a homeserver. Source: https://spec.matrix.org/v1.15/client-server-api/.
 
-The rule: nothing is said in a room that is encrypted, for this connector can't encrypt, and would say it in the clear.
+The rule: nothing is said in the clear in a room that is encrypted, nor in one of which that is not known.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+
+from pydantic import Field, model_validator
 
 from hikeshi.capabilities import Message, Messaging, Severity, read
 from hikeshi.connector import (
+    Applied,
     Connector,
     ConnectorSettings,
     Invalid,
     NotFound,
+    PreviewedRequest,
     Response,
     Route,
     Secret,
+    Unauthorized,
     Unsupported,
 )
+from hikeshi.secrets import SecretUnavailable
 from hikeshi_connectors.matrix.answers import check_answer, object_in, text_in
+from hikeshi_connectors.matrix.devices import MEGOLM, Trust, unpadded
+from hikeshi_connectors.matrix.encryption import Encryption, check_vodozemac
 from hikeshi_connectors.matrix.event_text import QUESTION, conclusion_content, question_content, text_content
+from hikeshi_connectors.matrix.key_store import KeyStore
+from hikeshi_connectors.matrix.megolm import Rules, rules_of
+from hikeshi_connectors.matrix.places import ALIAS, EVENT, ROOM, joined_in, place_of, quoted
 from hikeshi_connectors.matrix.replies import News, Question, Reply, reply_of
 
 __all__ = ["Matrix"]
 
 _API: Final = "/_matrix/client/v3"
-_ROOM = re.compile(r"![A-Za-z0-9._~=+-]{1,200}(?::[A-Za-z0-9.\[\]:-]{1,200})?")
-_ALIAS = re.compile(r"#[^\s:/\\?;%\x00-\x1f]{1,200}(?::[A-Za-z0-9.\[\]:-]{1,200})?")
-_EVENT = re.compile(r"\$[A-Za-z0-9_=+~-]{1,250}(?::[A-Za-z0-9.\[\]:-]{1,200})?")
 _MESSAGES: Final = {"types": ["m.room.message"]}
 _NONE: Final = {"not_types": ["*"]}
 _AT_ONCE: Final = 50
@@ -53,16 +60,30 @@ _FILTER: Final = {
 
 
 class Matrix(Connector, Messaging, product="matrix"):
-    """Writes as one account of a homeserver, into rooms without encryption."""
+    """Writes as one account of a homeserver; into encrypted rooms as well, where there is a folder for its keys."""
 
     class Settings(ConnectorSettings):
         access_token: Secret
+        # Where the keys of our device are kept, and with what they are encrypted there.
+        key_folder: Path | None = None
+        key_passphrase: Secret | None = None
+        # User -> ed25519 keys of the devices that may read what is said in encrypted rooms.
+        pinned_devices: dict[str, list[str]] = Field(default_factory=dict)
+        only_pinned: bool = False
+
+        @model_validator(mode="after")
+        def _keys_are_protected(self) -> Matrix.Settings:
+            if (self.key_folder is None) != (self.key_passphrase is None):
+                raise ValueError("'key_folder' and 'key_passphrase' belong together")
+            return self
 
     read_routes = (
         Route("GET", f"{_API}/account/whoami"),
         Route("GET", f"{_API}/joined_rooms"),
         Route("GET", f"{_API}/directory/room/*"),
         Route("GET", f"{_API}/rooms/*/state/m.room.encryption"),
+        Route("GET", f"{_API}/rooms/*/joined_members"),
+        Route("POST", f"{_API}/keys/query"),
         Route("GET", f"{_API}/rooms/*/event/*"),
         Route("GET", f"{_API}/rooms/*/messages"),
         Route("GET", f"{_API}/sync"),
@@ -74,6 +95,8 @@ class Matrix(Connector, Messaging, product="matrix"):
     def set_up(self) -> None:
         self.http.authorize = self._authorization
         self._own: str | None = None
+        self._own_device: str | None = None
+        self._encryption: Encryption | None = None
 
     async def post(
         self, channel: str, text: str, severity: Severity | None = None, thread: str | None = None
@@ -85,11 +108,11 @@ class Matrix(Connector, Messaging, product="matrix"):
         """
         prefix = f"[{severity.upper()}] " if severity else ""
         if thread is None:
-            return await self._send(await self._room(channel), text_content(prefix + text))
-        room, event = _place_of(thread)
+            return await self._say(channel, text_content(prefix + text))
+        room, event = place_of(thread)
         if channel.startswith("!") and channel != room:
             raise Invalid(f"the message {thread} is not in the room {channel}")
-        return await self._send(await self._room(room), text_content(prefix + text, event))
+        return await self._say(room, text_content(prefix + text, event))
 
     async def ask(
         self,
@@ -104,15 +127,23 @@ class Matrix(Connector, Messaging, product="matrix"):
         more_targets: int = 0,
         link: str = "",
     ) -> Message:
-        """Write a message that says how to reply to it. What it asks stands in it for `question_at`, too."""
+        """Write a message that says how to reply to it. What it asks stands in it for `question_at`, too.
+
+        Raises Unsupported for an encrypted room, for replies there can't be read.
+        """
         answer_to = {"run": run, "path": path, "digest": digest}
         content = question_content(question, facts or [], targets or [], more_targets, due_at, link, answer_to)
-        return await self._send(await self._room(channel), content)
+        room, rules = await self._room(channel)
+        if rules is not None:
+            raise Unsupported(
+                f"{self.name}: the room {channel} is encrypted, and Hikeshi can't read replies there; ask in another"
+            )
+        return await self._send(room, content)
 
     async def conclude(self, message: str, question: str, outcome: str, link: str = "") -> Message:
         """Replace what a message asked by how it ended."""
-        room, event = _place_of(message)
-        return await self._send(await self._room(room), conclusion_content(event, question, outcome, link))
+        room, event = place_of(message)
+        return await self._say(room, conclusion_content(event, question, outcome, link))
 
     @read
     async def replies(self, since: str = "", wait_s: float = 0.0) -> News:
@@ -126,7 +157,7 @@ class Matrix(Connector, Messaging, product="matrix"):
         params = {"filter": json.dumps(_FILTER), "timeout": str(int(waits_s * 1000)), "set_presence": "offline"}
         answer = await self.http.get(f"{_API}/sync", params={**params, **({"since": since} if since else {})})
         found: list[Reply] = []
-        for room, joined in _joined(answer).items():
+        for room, joined in joined_in(answer).items():
             timeline = joined.get("timeline", {})
             events = list(timeline.get("events", ()))
             if since and timeline.get("limited") is True:
@@ -140,9 +171,9 @@ class Matrix(Connector, Messaging, product="matrix"):
 
         Source: GET /rooms/{roomId}/event/{eventId}.
         """
-        if not _ROOM.fullmatch(room) or not _EVENT.fullmatch(event):
+        if not ROOM.fullmatch(room) or not EVENT.fullmatch(event):
             raise NotFound(f"{self.name}: there is no such message")
-        answer = await self.http.get(f"{_API}/rooms/{_quoted(room)}/event/{_quoted(event)}")
+        answer = await self.http.get(f"{_API}/rooms/{quoted(room)}/event/{quoted(event)}")
         found = object_in(answer)
         content, sender = found.get("content"), found.get("sender")
         if not isinstance(content, Mapping) or not isinstance(sender, str):
@@ -161,7 +192,9 @@ class Matrix(Connector, Messaging, product="matrix"):
 
     async def _whoami(self) -> str:
         if self._own is None:
-            self._own = text_in(await self.http.get(f"{_API}/account/whoami"), "user_id")
+            answer = await self.http.get(f"{_API}/account/whoami")
+            self._own, device = text_in(answer, "user_id"), object_in(answer).get("device_id")
+            self._own_device = device if isinstance(device, str) and device else None
         return self._own
 
     async def _gap(self, room: str, begin: Any, end: str) -> list[Any]:
@@ -171,7 +204,7 @@ class Matrix(Connector, Messaging, product="matrix"):
             if not isinstance(begin, str) or begin == end:
                 break
             params = {"dir": "b", "from": begin, "to": end, "limit": str(_PAGE), "filter": json.dumps(_MESSAGES)}
-            answer = await self.http.get(f"{_API}/rooms/{_quoted(room)}/messages", params=params)
+            answer = await self.http.get(f"{_API}/rooms/{quoted(room)}/messages", params=params)
             page = object_in(answer)
             chunk = page.get("chunk")
             if not isinstance(chunk, list):
@@ -180,10 +213,10 @@ class Matrix(Connector, Messaging, product="matrix"):
             begin = page.get("end")
         return found[::-1]
 
-    async def _room(self, channel: str) -> str:
-        """Return the ID of a room that may be written into, and join it where that is needed.
+    async def _room(self, channel: str) -> tuple[str, Rules | None]:
+        """Return the ID of a room that may be written into, joined where that is needed, and how it is encrypted.
 
-        Raises NotFound for an alias that there is not, Unsupported for a room with encryption.
+        Raises NotFound for an alias that there is not, Unsupported for an encrypted room where there are no keys.
         """
         room, servers = await self._resolved(channel)
         answer = await self.http.get(f"{_API}/joined_rooms")
@@ -192,63 +225,78 @@ class Matrix(Connector, Messaging, product="matrix"):
             raise Invalid(f"{answer.where}: the answer has no 'joined_rooms'")
         if room not in joined:
             via = {"via": servers[:3], "server_name": servers[:3]}  # the latter is its name before version 1.12
-            entered = await self.http.post(f"{_API}/join/{_quoted(room)}", params=via, json={})
+            entered = await self.http.post(f"{_API}/join/{quoted(room)}", params=via, json={})
             room = text_in(entered, "room_id")
-        await self._refuse_encrypted(room, channel)
-        return room
+        return room, await self._rules(room, channel)
 
     async def _resolved(self, channel: str) -> tuple[str, list[str]]:
-        if _ROOM.fullmatch(channel):
+        if ROOM.fullmatch(channel):
             return channel, []
-        if not _ALIAS.fullmatch(channel) or ".." in channel:
+        if not ALIAS.fullmatch(channel) or ".." in channel:
             raise Invalid(f"{channel[:100]!r} is no room; use an alias such as #soc:example.org, or the ID of a room")
         alias = channel if ":" in channel else f"{channel}:{(await self._whoami()).partition(':')[2]}"
-        answer = await self.http.get(f"{_API}/directory/room/{_quoted(alias)}")
+        answer = await self.http.get(f"{_API}/directory/room/{quoted(alias)}")
         servers = object_in(answer).get("servers")
         known = [each for each in servers if isinstance(each, str)] if isinstance(servers, list) else []
         return text_in(answer, "room_id"), known
 
-    async def _refuse_encrypted(self, room: str, channel: str) -> None:
-        """Raise Unsupported for a room with encryption. That it has none is known only if the homeserver says so."""
+    async def _rules(self, room: str, channel: str) -> Rules | None:
+        """Return how a room is encrypted. That it is not is known only if the homeserver says so."""
         try:
-            await self.http.get(f"{_API}/rooms/{_quoted(room)}/state/m.room.encryption")
+            answer = await self.http.get(f"{_API}/rooms/{quoted(room)}/state/m.room.encryption")
         except NotFound as exc:
             if "M_NOT_FOUND" not in exc.message:
                 raise
-            return
-        raise Unsupported(
-            f"{self.name}: the room {channel} is encrypted, and Hikeshi can't encrypt yet; use one without encryption"
-        )
+            return None
+        if self.settings.key_folder is None:
+            raise Unsupported(
+                f"{self.name}: the room {channel} is encrypted, and Hikeshi can't encrypt yet; set key_folder and "
+                "key_passphrase, or use a room without encryption"
+            )
+        return rules_of(object_in(answer), room)
+
+    async def _say(self, channel: str, content: dict[str, Any]) -> Message:
+        room, rules = await self._room(channel)
+        if rules is None:
+            return await self._send(room, content)
+        encryption, transaction = await self._ready_to_encrypt(), self._transaction()
+
+        async def do() -> str:
+            return await encryption.say(room, rules, content, transaction, self._passphrase())
+
+        # What leaves is a cipher that differs each time; what it says is what a plan has to show.
+        path = f"{self.settings.base_url.rstrip('/')}{_API}/rooms/{quoted(room)}/send/m.room.encrypted/{transaction}"
+        event = await self.commit(PreviewedRequest("PUT", path, {"algorithm": MEGOLM, "encrypts": content}), do)
+        return Message(connector=self.name, id=f"{room}|{event}", channel=room)
+
+    async def _ready_to_encrypt(self) -> Encryption:
+        """Return our device. Raises Unsupported without the optional package, Invalid for a token without a device."""
+        check_vodozemac()
+        if self._encryption is None:
+            own = await self._whoami()
+            if self._own_device is None:
+                raise Invalid(f"{self.name}: the access token belongs to no device, so it can't have keys; log in anew")
+            assert self.settings.key_folder is not None
+            pinned = self.settings.pinned_devices.items()
+            trust = Trust(
+                {user: tuple(map(unpadded, keys)) for user, keys in pinned}, only_pinned=self.settings.only_pinned
+            )
+            store = KeyStore(self.settings.key_folder, f"matrix-{self.name}", within_s=self.settings.timeout_s)
+            self._encryption = Encryption(self.http, store, trust, (own, self._own_device))
+        return self._encryption
+
+    def _passphrase(self) -> str:
+        assert self.settings.key_passphrase is not None
+        try:
+            return self.reveal(self.settings.key_passphrase)
+        except SecretUnavailable as exc:  # the door is open by now, but nothing was sent
+            raise Unauthorized(str(exc), applied=Applied.NO) from None
 
     async def _send(self, room: str, content: dict[str, Any]) -> Message:
-        path = f"{_API}/rooms/{_quoted(room)}/send/m.room.message/{self._transaction()}"
+        path = f"{_API}/rooms/{quoted(room)}/send/m.room.message/{self._transaction()}"
         event = text_in(await self.http.put(path, json=content, last=True), "event_id")
         return Message(connector=self.name, id=f"{room}|{event}", channel=room)
 
     def _transaction(self) -> str:
         """Return the ID under which a homeserver takes a message once, however often it is sent."""
         return hashlib.sha256(self.key.encode()).hexdigest()[:32] if self.key else uuid.uuid4().hex
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="")
-
-
-def _place_of(message: str) -> tuple[str, str]:
-    room, _, event = message.partition("|")
-    if not _ROOM.fullmatch(room) or not _EVENT.fullmatch(event):
-        raise Invalid(f"{message[:100]!r} is not the ID of a Matrix message; use the 'id' that posting it gave")
-    return room, event
-
-
-def _joined(answer: Response) -> Mapping[str, Any]:
-    """Return the rooms of a sync. Raises Invalid unless they have the form that they must have."""
-    rooms = object_in(answer).get("rooms", {})
-    joined = rooms.get("join", {}) if isinstance(rooms, dict) else None
-    if not isinstance(joined, dict) or not all(isinstance(each, dict) for each in joined.values()):
-        raise Invalid(f"{answer.where}: the rooms of the answer are none")
-    for each in joined.values():
-        timeline = each.get("timeline", {})
-        if not isinstance(timeline, dict) or not isinstance(timeline.get("events", []), list):
-            raise Invalid(f"{answer.where}: the timeline of a room is none")
-    return joined

@@ -95,11 +95,22 @@ class _Query:
 
     def _sort(self, rows: list[Row]) -> list[Row]:
         self._terms.expect("by")
-        column = self._terms.name()
+        column = self._column()
         ascending = self._terms.take_if("asc")
         if not ascending:
             self._terms.take_if("desc")
         return sorted(rows, key=lambda row: str(row.get(column) or ""), reverse=not ascending)
+
+    def _column(self) -> str:
+        """Read a column to sort by: its name, or `column_ifexists` with a moment for rows that lack it."""
+        name = self._terms.name()
+        if name != "column_ifexists":
+            return name
+        self._terms.expect("(")
+        column = str(self._terms.literal())
+        for token in (",", "datetime", "(", "null", ")", ")"):
+            self._terms.expect(token)
+        return column
 
     def _summarize(self, rows: list[Row]) -> list[Row]:
         made = [self._aggregate()]

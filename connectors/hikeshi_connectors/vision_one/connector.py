@@ -171,6 +171,6 @@ class VisionOne(Connector, Edr, product="vision_one"):
         await self._objects.block(hashes, reason, expires_in_s)
 
     @supports(kinds=set(KINDS))
-    async def unblock_hashes(self, hashes: list[Indicator], reason: str) -> None:  # noqa: ARG002 - there is no place for it
+    async def unblock_hashes(self, hashes: list[Indicator], reason: str) -> None:  # noqa: ARG002 - no place for it
         """Delete the suspicious objects that block these hashes."""
         await self._objects.unblock(hashes)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from hikeshi.testing.estate import Estate, Host
-from hikeshi_connectors.microsoft.simulated_clock import ServiceClock
+from hikeshi_connectors.microsoft.simulated_clock import Expiry, ServiceClock
 
 __all__ = ["EntryRefused", "Objects", "Tasks"]
 
@@ -98,12 +98,16 @@ class Objects:
     def __init__(self, estate: Estate, clock: ServiceClock) -> None:
         self._estate = estate
         self._clock = clock
+        self._expiry = Expiry(clock, lambda record: record["expiredDateTime"])
+
+    def forget(self) -> None:
+        """Take account of a list that was put back to its beginning."""
+        self._expiry.forget()
 
     def active(self) -> dict[str, dict[str, Any]]:
         """Return the objects by type and value."""
         kept: dict[str, dict[str, Any]] = self._estate.product_state.get("vision_one", {}).get("objects", {})
-        now = self._clock.now()
-        for key in [key for key, each in kept.items() if _end(each) is not None and now >= (_end(each) or now)]:
+        for key in self._expiry.over(kept):
             self._drop(key)
         return kept
 
@@ -129,6 +133,7 @@ class Objects:
             "inExceptionList": False,
             "expiredDateTime": end,
         }
+        self._expiry.note(kept[f"{kind}:{value}"])
 
     def remove(self, entry: Mapping[str, Any]) -> None:
         """Take an object away. Raises EntryRefused."""
@@ -150,8 +155,3 @@ class Objects:
             del state["objects"]
         if not state:
             del self._estate.product_state["vision_one"]
-
-
-def _end(record: Mapping[str, Any]) -> datetime | None:
-    text = record["expiredDateTime"]
-    return datetime.fromisoformat(text) if text else None

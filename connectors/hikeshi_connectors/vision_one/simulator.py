@@ -66,6 +66,7 @@ class VisionOneSimulator(Simulator):
     def reset(self) -> None:
         self._clock.reset()
         self._records.forget()
+        self._objects.forget()
         self._pages.clear()
 
     def shows(self) -> dict[str, Any]:

@@ -11,11 +11,11 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, TypeVar
+from io import DEFAULT_BUFFER_SIZE
+from typing import TypeVar
 
 __all__ = ["send_over_tls"]
 
-_CHUNK_BYTES: Final = 16384
 _Result = TypeVar("_Result")
 
 
@@ -65,7 +65,7 @@ class _Conversation:
         if within_s <= 0:
             raise TimeoutError("The other side did not answer in time")
         self._plain.settimeout(within_s)
-        received = self._plain.recv(_CHUNK_BYTES)
+        received = self._plain.recv(DEFAULT_BUFFER_SIZE)
         if received:
             self.incoming.write(received)
         else:

@@ -31,7 +31,7 @@ SHEET = Sheet(Checkpoint(3, NOW, NOTE, b""), list)
 def log_server(
     certificate: Path, private: Path, *, client: Path | None = None, is_polite: bool = True, silent_s: float = 0.0
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """Serve one connection, and keep what it sends.
+    """Serve one connection, and keep what it sends, with nothing as the last of it if the client says that it was all.
 
     With `client` it wants to be shown that certificate. An impolite one does not answer that that was all; it closes
     at once, or is silent for a while before.
@@ -45,9 +45,10 @@ def log_server(
     def serve() -> None:
         try:
             plain, _ = server.accept()
-            with context.wrap_socket(plain, server_side=True) as channel:
+            with context.wrap_socket(plain, server_side=True, suppress_ragged_eofs=False) as channel:
                 while chunk := channel.recv(4096):
                     received.append(chunk)
+                received.append(b"")
                 is_over.wait(silent_s)
                 if is_polite:
                     channel.unwrap().close()
@@ -75,6 +76,36 @@ def test_a_log_server_gets_the_note_over_tls(tmp_path: Path) -> None:
     assert json.loads(message[message.index(b"{") :]) == {"size": 3, "note": NOTE}
     (tmp_path / "messages").write_bytes(b"Feb  3 04:05:06 host " + message + b"\n")
     assert read_anchors([tmp_path / "messages"]).notes == [NOTE]
+
+
+def test_a_log_server_hears_that_this_was_all(tmp_path: Path) -> None:
+    """Else it could not tell the end from a connection that was cut by somebody, and would note an error."""
+    ca, private = certificate(tmp_path, ExtendedKeyUsageOID.SERVER_AUTH)
+    with log_server(ca, private) as (port, received):
+        SyslogAnchor("127.0.0.1", port, ca=ca).send(SHEET)
+
+    assert received[-1] == b""
+
+
+class Stuck(socket):
+    """A connection on which large messages find no way out."""
+
+    def sendall(self, data: bytes) -> None:  # type: ignore[override]
+        if len(data) > 4000:
+            raise TimeoutError("timed out")
+        super().sendall(data)
+
+
+def test_a_note_that_could_not_be_sent_in_time_was_not_sent(tmp_path: Path) -> None:
+    """Only what comes after it need not come."""
+    ca, private = certificate(tmp_path, ExtendedKeyUsageOID.SERVER_AUTH)
+    context = ssl.create_default_context(cafile=ca)
+    with log_server(ca, private) as (port, received), Stuck() as plain:
+        plain.connect(("127.0.0.1", port))
+        with pytest.raises(TimeoutError, match="timed out"):
+            send_over_tls(plain, context, "127.0.0.1", b"x" * 5000, timeout_s=5.0, goodbye_s=0.2)
+
+    assert received == []
 
 
 def test_a_log_server_that_does_not_say_goodbye_has_got_the_note(tmp_path: Path) -> None:

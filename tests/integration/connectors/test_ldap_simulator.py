@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -132,10 +133,8 @@ async def test_a_name_with_signs_of_the_filter_is_a_name(ldap: Ldap) -> None:
 @pytest.mark.parametrize("hostile", HOSTILE_NAMES)
 async def test_hostile_names_find_nothing(world: World, ldap: Ldap, hostile: str) -> None:
     """Each is nobody, or refused before it is asked for; nothing is changed."""
-    try:
+    with suppress(Invalid):
         assert await ldap.find_users(hostile) == []
-    except Invalid:
-        pass
     assert world.changes() == []
 
 
@@ -233,12 +232,19 @@ async def test_what_is_gone_is_not_found(world: World, ldap: Ldap) -> None:
             await read
     with pytest.raises(NotFound):
         await live(ldap.remove_from_group(mei, vpn, "r"))
-    with pytest.raises(NotFound):
+
+
+async def test_a_base_that_hides_something_is_an_error(world: World, ldap: Ldap) -> None:
+    """One that does not exist, and one that leaves groups out: neither is an empty answer."""
+    mei = await one(ldap)
+    with pytest.raises(Invalid, match="base_dn"):
         await world.connector(base_dn="DC=other,DC=example").find_users("mei")
+    with pytest.raises(Invalid, match="whole domain"):
+        await world.connector(base_dn="OU=People,DC=minato,DC=example").groups_of(mei)
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(401, Unauthorized), (403, Forbidden), (404, NotFound), (500, Unavailable), (503, Unavailable)]
+    ("status", "kind"), [(401, Unauthorized), (403, Forbidden), (404, Invalid), (500, Unavailable), (503, Unavailable)]
 )
 @pytest.mark.parametrize("method", ["SEARCH", "BIND"])
 async def test_a_refused_read_or_sign_in_is_an_error(
@@ -327,12 +333,10 @@ async def test_a_disabled_account_does_not_sign_in(world: World) -> None:
     settings = {"bind_user": "ada@minato.example", "password": Secret.of_value(USER_PASSWORD)}
     assert await world.connector(**settings).find_users("mei")
     world.estate.users[ADA].enabled = False
-    with pytest.raises(Unauthorized, match="disabled.*data 533"):
+    with pytest.raises(Unauthorized, match=r"disabled \(data 533\)"):
         await world.connector(**settings).find_users("mei")
     with pytest.raises(Unauthorized, match="data 52e"):
         await world.connector(**{**settings, "password": Secret.of_value("wrong")}).find_users("mei")
-    with pytest.raises(Invalid, match="empty"):
-        await world.connector(**{**settings, "password": Secret.of_value("")}).find_users("mei")
 
 
 async def test_many_at_once_wait_for_their_turn(world: World) -> None:

@@ -105,7 +105,7 @@ async def test_a_set_of_a_hundred_thousand_is_still_quick(simulation: Simulation
         await edge.block_indicators([ADDRESS], "c2", 60)
     (block,) = await edge.blocks_of([ADDRESS])
     assert block.blocked
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 async def test_calls_at_the_same_time_do_not_mix(url: str):

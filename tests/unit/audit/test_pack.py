@@ -209,6 +209,23 @@ def test_what_is_found_in_a_pack_is_what_is_found_in_its_journal(signed: Any, tm
     assert [(each.run, each.seq, each.position) for each in found.problems] == [("a", 2, 3)]
 
 
+@pytest.mark.safety(23)
+def test_a_record_that_was_broken_into_lines_is_one_in_the_pack(signed: Any, tmp_path: Path) -> None:
+    """It still says what it said, and is not the bytes that were signed: so it reads in the pack, too."""
+    edit(
+        signed,
+        "DROP TRIGGER records_are_not_updated",
+        "UPDATE records SET encoded = CAST(replace(CAST(encoded AS TEXT), ',', char(44, 10)) AS BLOB) WHERE id = 3",
+    )
+
+    write_pack(signed.path, tmp_path / "pack", KEY)
+
+    (found,) = verify_pack(tmp_path / "pack", KEY).problems
+    assert (found,) == verify_journal(signed.path, KEY).problems
+    assert (found.run, found.seq, found.position) == ("a", 2, 3)
+    assert "not a record" not in found.what
+
+
 def test_a_checkpoint_over_more_records_than_there_are_goes_out_without_a_proof(signed: Any, tmp_path: Path) -> None:
     """There is no tree to prove it with, and the pack is written all the same: that records are gone is found."""
     edit(signed, "DROP TRIGGER records_are_not_deleted", "DELETE FROM records WHERE id > 3")

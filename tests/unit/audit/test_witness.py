@@ -67,6 +67,13 @@ def test_what_is_signed_and_what_is_anchored_are_told_apart() -> None:
     assert watched(Witness([]), SIX).signed_to == 0
 
 
+def test_nothing_is_missing_where_nothing_was_claimed() -> None:
+    """Of a journal without any record, too."""
+    for records in (SIX, []):
+        witness = watched(Witness([]), records)
+        assert (problems(witness), witness.signed_to, witness.anchored_to) == ([], 0, 0)
+
+
 def test_without_a_list_a_change_is_between_two_claims() -> None:
     """The first record after the last true claim is named, with how far it may be."""
     witness = watched(Witness([claim(2), claim(5), claim(6)]), forged(4))

@@ -34,14 +34,21 @@ def entry(**values):
     return Entry("CN=x,DC=minato,DC=example", given)
 
 
-@pytest.mark.parametrize("hostile", ["*", "(", ")(objectClass=*", "\\2a", "\x00", "a|b", "火", "</entry>", "&"])
-def test_nothing_of_a_value_means_anything_in_a_filter(hostile):
-    """Every byte but letters and digits is written as its number; and nothing is lost."""
-    text = escaped(hostile)
-    assert not set(text.replace("\\", "")) - set("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    assert "".join(text.split("\\")) == "".join(f"{byte:02x}" if not chr(byte).isalnum() or byte > 127 else chr(byte)
-                                                for byte in hostile.encode())  # fmt: skip
-    assert directory().users_named(hostile).count("(") == openldap().users_named(hostile).count("(") + 2
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("Mei7", "Mei7"),
+        ("*", "\\2a"),
+        (")(objectClass=*", "\\29\\28objectClass\\3d\\2a"),
+        ("\\2a", "\\5c2a"),
+        ("a\x00b", "a\\00b"),
+        ("火", "\\e7\\81\\ab"),
+        (b"\xff\x01", "\\ff\\01"),
+    ],
+)
+def test_nothing_of_a_value_means_anything_in_a_filter(value, written):
+    """Every byte but ASCII letters and digits is written as its number."""
+    assert escaped(value) == written
 
 
 def test_a_preview_is_what_ldif_says():
@@ -49,7 +56,7 @@ def test_a_preview_is_what_ldif_says():
     parts = [Modification("delete", "member", ("CN=火,DC=x",)), Modification("add", "note", (" a", ":b", "c\nd"))]
     assert ldif("CN=g,DC=x", parts) == (
         "dn: CN=g,DC=x\nchangetype: modify\ndelete: member\nmember: CN=火,DC=x\n-\n"
-        "add: note\nnote:: IGE=\nnote:: OmI=\nnote:: YwpkCg==\n-\n".replace("YwpkCg==", "Ywpk")
+        "add: note\nnote:: IGE=\nnote:: OmI=\nnote:: Ywpk\n-\n"
     )
 
 

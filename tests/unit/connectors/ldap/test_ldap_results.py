@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from hikeshi.connector import (
@@ -17,6 +19,7 @@ from hikeshi.connector import (
     Unsupported,
 )
 from hikeshi_connectors.ldap.results import error_of_bind, error_of_result
+from hikeshi_connectors.ldap.session import load_ldap3
 
 
 @pytest.mark.parametrize(
@@ -74,3 +77,17 @@ def test_a_refused_sign_in_has_changed_nothing(code, kind):
     error = error_of_bind(code, "named", "", "directory")
     assert type(error) is kind
     assert error.applied is Applied.NO
+
+
+def test_a_search_without_a_beginning_says_nothing_about_what_exists():
+    """So it is no NotFound."""
+    error = error_of_result(32, "noSuchObject", "", "directory", is_change=False)
+    assert type(error) is Invalid
+    assert "base_dn" in error.message
+
+
+def test_a_missing_library_names_what_to_install(monkeypatch):
+    """As every optional part does."""
+    monkeypatch.setitem(sys.modules, "ldap3", None)
+    with pytest.raises(Unsupported, match=r"pip install 'hikeshi\[ldap\]'"):
+        load_ldap3()

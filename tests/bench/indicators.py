@@ -1,0 +1,364 @@
+"""Pushing 100,000 indicators: a playbook beside a hand-written client that sends the same requests, and a kill.
+
+    python tests/bench/indicators.py                              all products, three rounds
+    python tests/bench/indicators.py --product fortigate --count 20000 --rounds 1
+
+The vendors' simulators are in a process of their own. For each product and round the hand-written client and Hikeshi
+take turns against a fresh estate; each reads what is blocked, sends a batch and reads again, so both make the same
+requests, and the simulator's own count shows that they did. Then a run is killed with SIGKILL in the middle and gone on
+with by a new process: the simulator's log says whether any indicator came twice. Exits with 1 if one did, or was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import httpx
+from report import Goal, table
+
+GOAL = 1.3
+RUN = "bench-run"
+PLAYBOOK = """\
+id: push
+inputs:
+  indicators: {{type: list, items: indicator, max_length: 100000}}
+steps:
+  - id: push
+    for_each: inputs.indicators
+    batch: {batch}
+    concurrency: 1
+    action: firewall.block_indicators
+    with: {{indicators: "{{{{ item }}}}", reason: bench, expires_in_s: 28800}}
+"""
+
+
+def addresses(count: int) -> list[str]:
+    """Return addresses of the range that is set aside for benchmarks. Source: RFC 2544, 198.18.0.0/15."""
+    first = int(ip_address("198.18.0.0"))
+    return [str(ip_address(first + n)) for n in range(count)]
+
+
+# --- the hand-written clients --------------------------------------------------------------------------------------
+
+
+async def fortigate(client: httpx.AsyncClient, settings: dict[str, Any], batch: list[str]) -> None:
+    """What a careful script does: who is banned, ban the rest, see that they are."""
+
+    async def banned() -> set[str]:
+        answer = await client.get("/api/v2/monitor/user/banned", params={"vdom": "root"})
+        answer.raise_for_status()
+        return {str(ip_address(each["ip_address"])) for each in answer.json()["results"]}
+
+    client.headers["authorization"] = f"Bearer {settings['token']}"
+    new = sorted(set(batch) - await banned())
+    body = {"ip_addresses": new, "expiry": 28800}
+    answer = await client.post("/api/v2/monitor/user/banned/add_users", params={"vdom": "root"}, json=body)
+    answer.raise_for_status()
+    if answer.json()["status"] != "success" or not (await banned()).issuperset(new):
+        raise RuntimeError(answer.text)
+
+
+async def panos(client: httpx.AsyncClient, settings: dict[str, Any], batch: list[str]) -> None:
+    """The same with tags, five hundred to a page."""
+    client.headers["x-pan-key"] = settings["api_key"]
+
+    async def post(form: dict[str, str]) -> ET.Element:
+        answer = await client.post("/api/", data=form)
+        answer.raise_for_status()
+        root = ET.fromstring(answer.content)
+        if root.get("status") != "success":
+            raise RuntimeError(answer.text)
+        return root
+
+    async def tagged() -> set[str]:
+        found: set[str] = set()
+        while True:
+            command = (
+                "<show><object><registered-ip><tag><entry name='hikeshi-blocked'/></tag><limit>500</limit>"
+                f"<start-point>{len(found) + 1}</start-point></registered-ip></object></show>"
+            )
+            entries = (await post({"type": "op", "vsys": "vsys1", "cmd": command})).findall("result/entry")
+            found |= {str(ip_address(entry.get("ip", ""))) for entry in entries}
+            if len(entries) < 500:
+                return found
+
+    new = sorted(set(batch) - await tagged())
+    member = '<tag><member timeout="28800">hikeshi-blocked</member></tag>'
+    entries = "".join(f'<entry ip="{address}">{member}</entry>' for address in new)
+    head = "<uid-message><version>1.0</version><type>update</type><payload><register>"
+    message = f"{head}{entries}</register></payload></uid-message>"
+    await post({"type": "user-id", "vsys": "vsys1", "cmd": message})
+    if not (await tagged()).issuperset(new):
+        raise RuntimeError("not all of them were tagged")
+
+
+async def cloudflare(client: httpx.AsyncClient, settings: dict[str, Any], batch: list[str]) -> None:
+    """The same with a list of the account, whose changes are jobs."""
+    client.headers["authorization"] = f"Bearer {settings['api_token']}"
+    lists = f"/accounts/{settings['account_id']}/rules/lists"
+    items = f"{lists}/{settings['rules_list']}/items"
+
+    async def result(answer: httpx.Response) -> dict[str, Any]:
+        answer.raise_for_status()
+        body: dict[str, Any] = answer.json()
+        if not body["success"]:
+            raise RuntimeError(answer.text)
+        return body
+
+    async def listed() -> set[str]:
+        found: set[str] = set()
+        cursor: dict[str, str] = {}
+        while True:
+            body = await result(await client.get(items, params={"per_page": 500, **cursor}))
+            found |= {str(ip_address(each["ip"])) for each in body["result"]}
+            after = (body.get("result_info") or {}).get("cursors", {}).get("after")
+            if not after:
+                return found
+            cursor = {"cursor": after}
+
+    new = sorted(set(batch) - await listed())
+    body = await result(await client.post(items, json=[{"ip": address, "comment": "bench"} for address in new]))
+    wait_s = 0.2
+    while True:
+        state = await result(await client.get(f"{lists}/bulk_operations/{body['result']['operation_id']}"))
+        if state["result"]["status"] == "completed":
+            break
+        await asyncio.sleep(wait_s)
+        wait_s = min(wait_s * 2, 2.0)
+    if not (await listed()).issuperset(new):
+        raise RuntimeError("not all of them were listed")
+
+
+@dataclass(frozen=True)
+class Product:
+    """How one product is pushed to: its batch, what an instance needs besides, and where a change names addresses."""
+
+    batch: int
+    raw: Callable[[httpx.AsyncClient, dict[str, Any], list[str]], Any]
+    settings: dict[str, Any]
+    named: re.Pattern[str]
+
+
+PRODUCTS = {
+    "panos": Product(10_000, panos, {}, re.compile(r'ip="([^"]+)"')),
+    "fortigate": Product(5_000, fortigate, {}, re.compile(r'"([0-9.]+)"')),
+    "cloudflare": Product(
+        10_000,
+        cloudflare,
+        {"addresses": "rules_list", "requests_per_minute": 1_000_000},
+        re.compile(r'"ip": "([^"]+)"'),
+    ),
+}
+
+
+# --- the processes -------------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Serve the simulators until the process is ended, without their rate limits. Says the port first."""
+    from hikeshi.testing.estate import Estate, EstateState
+    from hikeshi.testing.simulation import Simulation, discover_simulators, running
+
+    simulators = discover_simulators(products=list(PRODUCTS)).simulators
+    for each in simulators:
+        each.rate_limit = None
+    estate = Estate(EstateState("bench", datetime.now(UTC), settle_s=0.01))
+    with running(Simulation(estate, simulators)) as url:
+        print(url, flush=True)
+        sys.stdin.read()
+
+
+async def work(folder: Path) -> None:
+    """Push by Hikeshi, or go on with the push that a killed process left. Says the seconds."""
+    from hikeshi.app import Hikeshi
+    from hikeshi.cli import start_quickly
+    from hikeshi.runtime.worker import Worker
+
+    start_quickly()
+    app = Hikeshi.open(folder)
+    indicators = json.loads((folder / "indicators.json").read_text())
+    began = time.perf_counter()
+    if app.journal.query("SELECT 1 FROM runs WHERE run = ?", (RUN,)):
+        await Worker(app, app.clock).run(stay=False)
+        state = app.fold(RUN)
+    else:
+        state = await app.start_run("push", {"indicators": indicators}, actor="bench", mode="live", run=RUN)
+    took_s = time.perf_counter() - began
+    await app.aclose()
+    if state.finished != "succeeded":
+        raise SystemExit(f"the run is {state.finished or 'not over'}: {state.failures[:3]}")
+    print(took_s)
+
+
+async def push_by_hand(product: str, url: str, settings: dict[str, Any], count: int) -> None:
+    """Push by the hand-written client. Says the seconds."""
+    each, values = PRODUCTS[product], addresses(count)
+    began = time.perf_counter()
+    async with httpx.AsyncClient(base_url=f"{url}/{product}", timeout=60) as client:
+        for at in range(0, count, each.batch):
+            await each.raw(client, settings, values[at : at + each.batch])
+    print(time.perf_counter() - began)
+
+
+def _run(*arguments: str) -> float:
+    command = [sys.executable, __file__, *arguments]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+# --- the benchmark -------------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """One product against the served simulators."""
+
+    def __init__(self, product: str, url: str, count: int) -> None:
+        self._product, self._url, self._count = product, url, count
+        self._estate = httpx.Client(base_url=f"{url}/_estate", timeout=120)
+        from hikeshi.testing.simulation import discover_simulators
+
+        [simulator] = discover_simulators(products=[product]).simulators
+        self._settings = {**simulator.connector_settings(url), **PRODUCTS[product].settings}
+
+    def by_hand(self) -> float:
+        """Return the seconds of the hand-written client."""
+        self._estate.post("/reset").raise_for_status()
+        return _run("--by-hand", self._product, self._url, json.dumps(self._settings), str(self._count))
+
+    def by_hikeshi(self) -> float:
+        """Return the seconds of a run."""
+        self._estate.post("/reset").raise_for_status()
+        with tempfile.TemporaryDirectory() as folder:
+            self._write(Path(folder))
+            return _run("--work", folder)
+
+    def requests(self) -> dict[str, int]:
+        """Return how many requests of each route the product got since the last reset."""
+        found: dict[str, int] = self._estate.get("/requests").json()["counts"].get(self._product, {})
+        return found
+
+    def killed(self) -> tuple[float, int, int, int]:
+        """Kill a run in the middle and go on with it.
+
+        Returns the seconds of going on, how many indicators had come before the kill, how often one came more than
+        once, and how many never came.
+        """
+        self._estate.post("/reset").raise_for_status()
+        with tempfile.TemporaryDirectory() as folder:
+            self._write(Path(folder))
+            process = subprocess.Popen([sys.executable, __file__, "--work", folder], stdout=subprocess.DEVNULL)
+            while len(self._changes()) < max(1, self._count // PRODUCTS[self._product].batch // 2):
+                if process.poll() is not None:
+                    raise RuntimeError("the run was over before it could be killed")
+                time.sleep(0.1)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            before = sum(self._sent().values())
+            again_s = _run("--work", folder)
+        sent = self._sent()
+        twice = sum(n - 1 for n in sent.values())
+        return again_s, before, twice, self._count - len(sent)
+
+    def _changes(self) -> list[dict[str, Any]]:
+        return [each for each in self._estate.get("/changes").json() if each["applied"]]
+
+    def _sent(self) -> Counter[str]:
+        named = PRODUCTS[self._product].named
+        return Counter(
+            value
+            for change in self._changes()
+            for value in named.findall(
+                change["body"]["cmd"] if self._product == "panos" else json.dumps(change["body"])
+            )
+        )
+
+    def _write(self, folder: Path) -> None:
+        settings = dict(self._settings)
+        for name in ("token", "api_key", "api_token"):
+            if name in settings:
+                (folder / name).write_text(settings[name])
+                settings[name] = f"${{file:{folder / name}}}"
+        (folder / "playbooks").mkdir()
+        (folder / "playbooks" / "push.yaml").write_text(PLAYBOOK.format(batch=PRODUCTS[self._product].batch))
+        (folder / "hikeshi.yaml").write_text(json.dumps({"connectors": {"firewall": settings}}))
+        values = [{"kind": "ipv4", "value": value} for value in addresses(self._count)]
+        (folder / "indicators.json").write_text(json.dumps(values))
+
+
+def measure(product: str, url: str, count: int, rounds: int) -> bool:
+    """Measure one product and print what came of it. Returns whether no indicator came twice or was lost."""
+    bench = Bench(product, url, count)
+    figures: dict[str, list[float]] = {"by hand, s": [], "Hikeshi, s": [], "ratio": []}
+    for _ in range(rounds):
+        by_hand_s, asked_by_hand = bench.by_hand(), bench.requests()
+        hikeshi_s, asked = bench.by_hikeshi(), bench.requests()
+        for name, value in zip(figures, (by_hand_s, hikeshi_s, hikeshi_s / by_hand_s), strict=True):
+            figures[name].append(value)
+        if asked != asked_by_hand:
+            print(f"  not the same requests: by hand {asked_by_hand}, Hikeshi {asked}")
+    again_s, before, twice, lost = bench.killed()
+    notes = (
+        f"killed after {before:,} of {count:,}, gone on with in {again_s:.1f} s: {twice:,} came twice, {lost:,} never"
+        f"; requests: {sum(asked.values()):,}"
+    )
+    ratio = sorted(figures["ratio"])[len(figures["ratio"]) // 2]
+    title = f"{product}: {count:,} addresses in batches of {PRODUCTS[product].batch:,}"
+    print(table(title, figures, [Goal("times the hand-written client", ratio, GOAL)], notes), flush=True)
+    return not twice and not lost
+
+
+def main() -> int:
+    """Measure, or be one of the processes that take part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--product", choices=PRODUCTS, action="append")
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--by-hand", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve()
+    elif options.work is not None:
+        asyncio.run(work(options.work))
+    elif options.by_hand is not None:
+        product, url, settings, count = options.by_hand
+        asyncio.run(push_by_hand(product, url, json.loads(settings), int(count)))
+    else:
+        return _measured(options)
+    return 0
+
+
+def _measured(options: argparse.Namespace) -> int:
+    server = subprocess.Popen(
+        [sys.executable, __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        url = server.stdout.readline().strip()
+        good = [measure(each, url, options.count, options.rounds) for each in options.product or PRODUCTS]
+    finally:
+        server.stdin.close()
+        server.wait(30)
+        server.stdout.close()
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
