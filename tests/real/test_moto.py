@@ -314,6 +314,22 @@ async def test_a_stale_lock_loses_nobodys_entry(account: MotoAccount, ip_set: di
     assert sorted(entries) == ["192.0.2.44/32", "198.51.100.7/32", "203.0.113.9/32"]
 
 
+async def test_an_address_is_denied_in_both_directions_and_let_through_again(account: MotoAccount) -> None:
+    """The default network's ACL is as before afterwards; a number that somebody took is left to them."""
+    acl = account.form("ec2", "DescribeNetworkAcls").findtext(".//networkAclId") or ""
+    foreign = {"NetworkAclId": acl, "RuleNumber": 1, "Protocol": "6", "RuleAction": "allow", "Egress": "false"}
+    account.form("ec2", "CreateNetworkAclEntry", **foreign, CidrBlock="192.0.2.0/24")
+    before = account.texts("ec2", "DescribeNetworkAcls", ".//ruleNumber")
+    net = connector(AwsNetwork, account, network_acls=[acl])
+    sixth = Indicator(kind="ipv6", value="2001:db8::9")
+    await live(net.block_indicators([BLOCKED, sixth], "r"))
+    assert [each.blocked for each in await net.blocks_of([BLOCKED, sixth])] == [True, True]
+    numbers = account.texts("ec2", "DescribeNetworkAcls", ".//ruleNumber")
+    assert numbers == sorted([*before, "2", "2", "3", "3"])
+    await live(net.unblock_indicators([BLOCKED, sixth], "r"))
+    assert account.texts("ec2", "DescribeNetworkAcls", ".//ruleNumber") == before
+
+
 # --- logs and detections
 
 

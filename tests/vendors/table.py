@@ -37,8 +37,8 @@ from hikeshi.testing.simulation import discover_simulators
 __all__ = ["KINDS", "Cell", "Tried", "cells", "products_of", "shown", "try_cell"]
 
 KINDS = {"edr": "edr.isolate_host", "firewall": "firewall.block_indicators", "identity": "identity.disable_user",
-         "messaging": "messaging.post"}  # fmt: skip
-"""A kind of product, and the action by which one is told from others."""
+         "messaging": "messaging.page"}  # fmt: skip
+"""A kind of product, and the action that only those have which the playbooks can use alone."""
 USUAL = {"edr": "crowdstrike", "firewall": "panos", "identity": "entra", "messaging": "slack"}
 ADMIN = "adm-kobayashi@minato.example"
 INDICATORS = {

@@ -23,7 +23,7 @@ _DIRECTIONS: Final = (False, True)  # whether an entry is about what leaves the 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An entry in Hikeshi's range. `network` is None unless the entry is one of Hikeshi's: it denies all to a network."""
+    """An entry in Hikeshi's range. `network` is what it denies everything to, None for an entry that does not."""
 
     acl: str
     number: int

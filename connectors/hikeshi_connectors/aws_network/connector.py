@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from hikeshi.connector import Pace
+from hikeshi.connector import ConnectorSettings, Pace, Route
 from hikeshi_connectors.aws.service import EC2, STS, WAFV2
 from hikeshi_connectors.aws_network.blocking import Blocking
 from hikeshi_connectors.aws_network.machines import Machines
@@ -23,7 +23,7 @@ class AwsNetwork(Blocking, Machines, product="aws_network"):
     volatile = ("LockToken",)
     read_routes = (
         *STS.reads("AssumeRole"),
-        *EC2.reads("DescribeInstances", "DescribeSecurityGroups", "DescribeNetworkAcls"),
+        *EC2.reads("DescribeInstances", "DescribeSecurityGroups"),
         *WAFV2.reads("GetIPSet"),
     )
     least_privileges: ClassVar[tuple[str, ...]] = (
@@ -32,3 +32,9 @@ class AwsNetwork(Blocking, Machines, product="aws_network"):
         "wafv2:GetIPSet, wafv2:UpdateIPSet; or ec2:DescribeNetworkAcls, ec2:CreateNetworkAclEntry, "
         "ec2:DeleteNetworkAclEntry",
     )
+
+    @classmethod
+    def routes_of(cls, settings: ConnectorSettings) -> tuple[Route, ...]:
+        """Return the read routes: with network ACLs, theirs as well."""
+        assert isinstance(settings, NetworkSettings)
+        return (*cls.read_routes, *(EC2.reads("DescribeNetworkAcls") if settings.network_acls else ()))

@@ -34,7 +34,7 @@ class IpSets:
     async def there(self, versions: set[int]) -> set[Network]:
         """Return the networks in the IP sets of these versions."""
         found = [await self._read(version) for version in sorted(versions & self._sets.keys())]
-        return {network for each in found for network in _networks(each["Addresses"])}
+        return {network for each in found for network in _networks(each["Addresses"]) if network is not None}
 
     async def put(self, networks: Sequence[Network], *, blocked: bool) -> dict[Network, ConnectorError]:
         """Put networks into the IP sets, or take them out; return those that were refused, if others were accepted.

@@ -14,6 +14,7 @@ __all__ = ["SimulatedEc2"]
 
 _TAG_VALUE_MOST = 256
 _GROUPS_MOST = 5
+_ENTRIES_MOST = 20
 Item = dict[str, Any]
 _FACTS: Mapping[str, Callable[[Item], Iterable[str]]] = {
     "instance-id": lambda each: [each["id"]],
@@ -39,6 +40,9 @@ class SimulatedEc2:
             "DescribeInstances": self._describe_instances,
             "DescribeSecurityGroups": self._describe_groups,
             "ModifyNetworkInterfaceAttribute": self._modify_interface,
+            "DescribeNetworkAcls": self._describe_acls,
+            "CreateNetworkAclEntry": self._create_entry,
+            "DeleteNetworkAclEntry": self._delete_entry,
             "CreateTags": self._create_tags,
             "DeleteTags": self._delete_tags,
         }
@@ -67,6 +71,48 @@ class SimulatedEc2:
                 return {"return": True}
         text = f"The networkInterface ID '{params['NetworkInterfaceId']}' does not exist"
         raise Refusal(400, "InvalidNetworkInterfaceID.NotFound", text)
+
+    def _describe_acls(self, params: Item) -> Mapping[str, Any]:
+        wanted = params.get("NetworkAclId") or list(self._state()["acls"])
+        return {
+            "networkAclSet": [{"networkAclId": each, "entrySet": list(map(_shown, self._acl(each)))} for each in wanted]
+        }
+
+    def _create_entry(self, params: Item) -> Mapping[str, Any]:
+        entries, number, egress = (
+            self._acl(params["NetworkAclId"]),
+            int(params["RuleNumber"]),
+            params["Egress"] == "true",
+        )
+        if any((each["number"], each["egress"]) == (number, egress) for each in entries):
+            text = f"The network acl entry identified by {number} already exists."
+            raise Refusal(400, "NetworkAclEntryAlreadyExists", text)
+        if sum(each["egress"] is egress for each in entries) >= _ENTRIES_MOST:
+            raise Refusal(
+                400, "NetworkAclEntryLimitExceeded", "The maximum number of network acl entries has been reached."
+            )
+        cidr = params.get("CidrBlock") or params["Ipv6CidrBlock"]
+        made = {"number": number, "action": params["RuleAction"], "protocol": params["Protocol"], "cidr": cidr}
+        entries.append({**made, "egress": egress})
+        entries.sort(key=lambda each: (each["egress"], each["number"]))
+        return {"return": True}
+
+    def _delete_entry(self, params: Item) -> Mapping[str, Any]:
+        entries, number, egress = (
+            self._acl(params["NetworkAclId"]),
+            int(params["RuleNumber"]),
+            params["Egress"] == "true",
+        )
+        kept = [each for each in entries if (each["number"], each["egress"]) != (number, egress)]
+        if len(kept) == len(entries):
+            raise Refusal(400, "InvalidNetworkAclEntry.NotFound", f"The network acl entry {number} does not exist.")
+        entries[:] = kept
+        return {"return": True}
+
+    def _acl(self, key: str) -> list[Item]:
+        if key not in self._state()["acls"]:
+            raise Refusal(400, "InvalidNetworkAclID.NotFound", f"The networkAcl ID '{key}' does not exist")
+        return self._state()["acls"][key]
 
     def _create_tags(self, params: Item) -> Mapping[str, Any]:
         for tags in self._tags_of(params):
@@ -144,6 +190,12 @@ def _group(group: Item) -> Item:
     )
     shown = {"groupId": group["id"], "groupName": group["name"], "vpcId": group["vpc"], "ownerId": ACCOUNT}
     return {**shown, "ipPermissions": [], "ipPermissionsEgress": egress}
+
+
+def _shown(entry: Item) -> Item:
+    cidr = {"ipv6CidrBlock" if ":" in entry["cidr"] else "cidrBlock": entry["cidr"]}
+    shown = {"ruleNumber": entry["number"], "protocol": entry["protocol"], "ruleAction": entry["action"]}
+    return {**shown, "egress": entry["egress"], **cidr}
 
 
 def _ips(machine: Item, *, v6: bool) -> list[str]:

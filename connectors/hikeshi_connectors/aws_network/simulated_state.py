@@ -21,14 +21,16 @@ __all__ = [
 NETWORK = "vpc-0a00000000000001"
 OPEN_GROUP = "sg-0a00000000000001"
 QUARANTINE = "sg-0a0000000000000f"
+NETWORK_ACL = "acl-0a00000000000001"
 IP_SET_V4 = "11111111-2222-4333-8444-000000000004"
 IP_SET_V6 = "11111111-2222-4333-8444-000000000006"
 
 
 class State(TypedDict):
-    """`ip_sets`, `groups` and `machines` by their IDs."""
+    """`ip_sets`, `groups` and `machines` by their IDs; the entries of network ACLs, in order, by the ACLs' IDs."""
 
     ip_sets: dict[str, dict[str, Any]]
+    acls: dict[str, list[dict[str, Any]]]
     groups: dict[str, dict[str, Any]]
     machines: dict[str, dict[str, Any]]
 
@@ -47,12 +49,14 @@ def state_of(estate: Estate) -> State:
 
 def empty_network() -> State:
     """Return a network with two IP sets, an ordinary security group and the quarantine's."""
+    anything = {"number": 100, "action": "allow", "protocol": "-1", "cidr": "0.0.0.0/0"}
     ip_set = {"name": "hikeshi", "scope": "REGIONAL", "description": "blocked by Hikeshi"}
     return {
         "ip_sets": {
             IP_SET_V4: {**ip_set, "version": "IPV4", "addresses": []},
             IP_SET_V6: {**ip_set, "version": "IPV6", "addresses": []},
         },
+        "acls": {NETWORK_ACL: [{**anything, "egress": False}, {**anything, "egress": True}]},
         "groups": {
             OPEN_GROUP: {"name": "default", "vpc": NETWORK, "egress": ["0.0.0.0/0"]},
             QUARANTINE: {"name": "hikeshi-quarantine", "vpc": NETWORK, "egress": []},

@@ -37,7 +37,9 @@ class AwsNetworkSimulator(AwsSimulator):
         "ip_set_v4": f"{_ARN}{IP_SET_V4}",
         "ip_set_v6": f"{_ARN}{IP_SET_V6}",
     }
-    reads = frozenset({"ec2:DescribeInstances", "ec2:DescribeSecurityGroups", "wafv2:GetIPSet"})
+    reads = frozenset(
+        {"ec2:DescribeInstances", "ec2:DescribeSecurityGroups", "ec2:DescribeNetworkAcls", "wafv2:GetIPSet"}
+    )
 
     def __init__(self, estate: Estate, *, faults: Faults, credentials: Mapping[str, str] | None = None) -> None:
         super().__init__(estate, faults=faults, credentials=credentials)
@@ -52,6 +54,9 @@ class AwsNetworkSimulator(AwsSimulator):
         machines = self._state["machines"].values()
         return {
             "blocked": sorted(entry for each in self._state["ip_sets"].values() for entry in each["addresses"]),
+            "denied": sorted(
+                {each["cidr"] for acl in self._state["acls"].values() for each in acl if each["action"] == "deny"}
+            ),
             "quarantined": sorted(
                 each["tags"].get("Name", each["id"])
                 for each in machines

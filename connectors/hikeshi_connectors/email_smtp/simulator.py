@@ -24,6 +24,7 @@ __all__ = ["DOMAIN", "EmailSimulator"]
 
 DOMAIN = "corp.example"
 _USER = "hikeshi"
+_CHANNELS = ("soc", "incidents", "management")
 _LARGEST_BYTES = 1024 * 1024
 _REPLIES = {
     401: "530 5.7.0 Authentication required",
@@ -51,7 +52,7 @@ class EmailSimulator(Simulator):
             "unencrypted": True,
             "sender": f"hikeshi@{DOMAIN}",
             "username": _USER,
-            "channels": {"soc": f"soc@{DOMAIN}"},
+            "channels": {name: f"{name}@{DOMAIN}" for name in _CHANNELS},
             "on_call": {"soc_oncall": f"soc-oncall@{DOMAIN}"},
         }
 
@@ -90,7 +91,7 @@ class EmailSimulator(Simulator):
         """Return what is answered to the name of a recipient."""
         refused = self.estate.product_state.get("email", {}).get("refused", {})
         people = {user.mail.casefold() for user in self.estate.users.values() if user.mail}
-        lists = {f"{name}@{DOMAIN}" for name in ("soc", "soc-oncall", *self._channels())}
+        lists = {f"{name}@{DOMAIN}" for name in ("soc-oncall", *_CHANNELS, *self._channels())}
         address = recipient.casefold()
         if address in refused:
             return str(refused[address])

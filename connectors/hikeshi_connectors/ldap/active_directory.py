@@ -98,8 +98,8 @@ class ActiveDirectory(Dialect):
         """Everybody has a primary group; where it is not found, others are not found either."""
         if not any(each.dynamic for each in groups):
             raise Invalid(
-                f"{self.connector}: the primary group of {user.dn} is not below {self.settings.base_dn}, so other groups may be "
-                "missing, too; base_dn has to be the whole domain"
+                f"{self.connector}: the primary group of {user.dn} is not below {self.settings.base_dn}, so other "
+                "groups may be missing, too; base_dn has to be the whole domain"
             )
 
     def _control(self, entry: Entry) -> int:

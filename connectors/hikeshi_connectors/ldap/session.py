@@ -27,6 +27,7 @@ T = TypeVar("T")
 _PAGED: Final = "1.2.840.113556.1.4.319"  # RFC 2696
 _PAGES_MOST: Final = 10_000
 _OPEN_MOST_S: Final = 10.0
+_READ_BYTES: Final = 262_144
 _OPERATIONS: Final = {"add": "MODIFY_ADD", "delete": "MODIFY_DELETE"}
 
 
@@ -134,6 +135,7 @@ class Session:
             check_names=False,
             raise_exceptions=False,
         )
+        connection.strategy.socket_size = _READ_BYTES  # its own 4096 make long lists slow
         with self._translated("signing in"):
             connection.open(read_server_info=False)
             if settings.start_tls:

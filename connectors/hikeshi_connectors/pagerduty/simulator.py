@@ -21,6 +21,7 @@ from hikeshi.testing.simulator import Simulator
 __all__ = ["PagerDutySimulator"]
 
 _KEY_LENGTH, _SUMMARY_MOST, _DEDUP_MOST, _LARGEST_BYTES = 32, 1024, 255, 512 * 1024
+_CHANNELS = ("soc", "incidents", "management")
 _ACTIONS = ("trigger", "acknowledge", "resolve")
 _SEVERITIES = ("critical", "error", "warning", "info")
 
@@ -38,11 +39,12 @@ class PagerDutySimulator(Simulator):
 
     @classmethod
     def connector_settings(cls, base_url: str) -> dict[str, Any]:
-        return {**super().connector_settings(base_url), "on_call": {"soc_oncall": None}, "channels": {"soc": None}}
+        channels = dict.fromkeys(_CHANNELS)
+        return {**super().connector_settings(base_url), "on_call": {"soc_oncall": None}, "channels": channels}
 
     def settings_at(self, base_url: str) -> dict[str, Any]:
         names = [channel.name for channel in self.estate.channels.values()]
-        return {**self.connector_settings(base_url), "channels": {"soc": None, **dict.fromkeys(names)}}
+        return {**self.connector_settings(base_url), "channels": dict.fromkeys([*_CHANNELS, *names])}
 
     def routes(self) -> list[BaseRoute]:
         return [

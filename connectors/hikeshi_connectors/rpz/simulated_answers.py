@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dns.exception
 import dns.message
-import dns.name
 import dns.opcode
 import dns.rcode
 import dns.rdatatype
 import dns.tsig
-import dns.tsigkeyring
 import dns.update
 
 from hikeshi.testing.faults import Fault
+from hikeshi.testing.reception import LOGIN_PAGE
 from hikeshi_connectors.rpz.simulated_zone import Refusal, refused, signed
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ __all__ = ["answers_to", "method_of", "spoilt"]
 
 # What a name server answers instead of a status of HTTP. Without one it breaks down.
 _RCODES: Final = {403: dns.rcode.REFUSED, 404: dns.rcode.NOTAUTH, 409: dns.rcode.YXDOMAIN}
-_BAD_KEY: Final = dns.rcode.Rcode(17)
 
 
 def method_of(wire: bytes) -> str:
@@ -40,13 +38,13 @@ def method_of(wire: bytes) -> str:
 
 def answers_to(simulator: RpzSimulator, wire: bytes) -> list[bytes]:
     """Return the messages that answer one, each signed as it has to be."""
-    given = simulator.credentials
-    key = dns.tsig.Key(f"{given['key_name']}.", given["key_secret"], dns.tsig.HMAC_SHA256)
+    key = _key(simulator)
     try:
         message = dns.message.from_wire(wire, keyring={key.name: key})
-    except (dns.message.UnknownTSIGKey, dns.tsig.BadSignature, dns.tsig.BadKey) as exc:
-        error = _BAD_KEY if isinstance(exc, dns.message.UnknownTSIGKey) else dns.rcode.BADSIG
-        return [_not_accepted(wire, error)]
+    except dns.message.UnknownTSIGKey:
+        return [_not_accepted(wire, key, dns.rcode.BADKEY)]
+    except (dns.tsig.BadSignature, dns.tsig.BadKey, dns.tsig.BadAlgorithm):
+        return [_not_accepted(wire, key, dns.rcode.BADSIG)]
     except dns.exception.DNSException:
         return []
     if not message.had_tsig:
@@ -56,18 +54,24 @@ def answers_to(simulator: RpzSimulator, wire: bytes) -> list[bytes]:
     return _transferred(simulator, message)
 
 
-def spoilt(fault: Fault, wire: bytes, answers: list[bytes], page: bytes) -> list[bytes]:
+def spoilt(simulator: RpzSimulator, fault: Fault, wire: bytes, answers: list[bytes]) -> list[bytes]:
     """Return what the fault makes of the answers."""
+    key = _key(simulator)
     if fault.html:
-        return [page]
+        return [LOGIN_PAGE]
     if fault.status == 200:
         return [str(fault.body).encode()]
     if fault.status == 401:
-        return [_not_accepted(wire, dns.rcode.BADSIG)]
+        return [_not_accepted(wire, key, dns.rcode.BADSIG)]
     if fault.status is not None or fault.too_many_requests_s is not None:
-        message = dns.message.from_wire(wire, keyring=False)
-        return [_unsigned(message, _RCODES.get(fault.status or 0, dns.rcode.SERVFAIL))]
+        message = dns.message.from_wire(wire, keyring={key.name: key})
+        return [signed(refused(message, _RCODES.get(fault.status or 0, dns.rcode.SERVFAIL)), None, multi=False)[0]]
     return answers
+
+
+def _key(simulator: RpzSimulator) -> dns.tsig.Key:
+    given = simulator.credentials
+    return dns.tsig.Key(f"{given['key_name']}.", given["key_secret"], dns.tsig.HMAC_SHA256)
 
 
 def _updated(simulator: RpzSimulator, message: dns.update.UpdateMessage) -> bytes:
@@ -92,15 +96,8 @@ def _transferred(simulator: RpzSimulator, message: dns.message.Message) -> list[
     return found
 
 
-def _unsigned(message: dns.message.Message, rcode: dns.rcode.Rcode) -> bytes:
-    answer = refused(message, rcode)
-    answer.tsig = None
-    answer.keyring = None
+def _not_accepted(wire: bytes, key: dns.tsig.Key, error: dns.rcode.Rcode) -> bytes:
+    """Return the answer to a bad signature: NOTAUTH, and the reason in the record of the signature."""
+    answer = refused(dns.message.from_wire(wire, keyring=False), dns.rcode.NOTAUTH)
+    answer.use_tsig(key, tsig_error=error)
     return answer.to_wire()
-
-
-def _not_accepted(wire: bytes, error: dns.rcode.Rcode) -> bytes:
-    """Return the answer to a bad signature: NOTAUTH, and the reason in a signature record without a signature."""
-    message = dns.message.from_wire(wire, keyring=False)
-    answer = refused(message, dns.rcode.NOTAUTH)
-    return answer.to_wire() if message.tsig is None else answer.to_wire() + b""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 import dns.flags
 import dns.message
 import dns.name
-import dns.opcode
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
-import dns.tsig
 import dns.update
 
 from hikeshi.testing.estate import Estate
 
-__all__ = ["Refusal", "SimulatedZone"]
+__all__ = ["Refusal", "SimulatedZone", "refused", "signed"]
 
 _TTL_S: Final = 60
 _A_MESSAGE: Final = 500  # records of a transfer
@@ -122,6 +120,3 @@ def refused(query: dns.message.Message, rcode: dns.rcode.Rcode) -> dns.message.M
     answer = dns.message.make_response(query)
     answer.set_rcode(rcode)
     return answer
-
-
-Keyring = Mapping[dns.name.Name, dns.tsig.Key]

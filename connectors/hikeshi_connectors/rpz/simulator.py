@@ -18,11 +18,10 @@ from starlette.routing import BaseRoute
 
 from hikeshi.testing.estate import Estate
 from hikeshi.testing.faults import Fault, Faults
-from hikeshi.testing.reception import LOGIN_PAGE
 from hikeshi.testing.simulator import Simulator
 
 if TYPE_CHECKING:
-    import dns.message
+    import dns.update
 
 __all__ = ["RpzSimulator"]
 
@@ -58,7 +57,9 @@ class RpzSimulator(Simulator):
         return f"dns://{_HOST}:{self._port}"
 
     def shows(self) -> dict[str, Any]:
-        return {"entries": {owner: [" ".join(each) for each in self.zone.records[owner]] for owner in self.zone.records}}
+        return {
+            "entries": {owner: [" ".join(each) for each in self.zone.records[owner]] for owner in self.zone.records}
+        }
 
     def routes(self) -> list[BaseRoute]:
         return []
@@ -82,18 +83,12 @@ class RpzSimulator(Simulator):
             return None
         return self.faults.take(self.product, method, f"/{self.credentials['zone']}")
 
-    def answers(self, wire: bytes, *, fault: bool = False) -> list[bytes]:
-        """Return the messages that answer one; `fault` says that its effect is not to happen."""
-        from hikeshi_connectors.rpz.simulated_answers import answers_to
-
-        return [] if fault else answers_to(self, wire)
-
-    def note_update(self, message: dns.message.Message, *, applied: bool) -> None:
+    def note_update(self, message: dns.update.UpdateMessage, *, applied: bool) -> None:
         """Record an update in the form in which a plan shows it."""
         from hikeshi_connectors.rpz.updates import lines_of
 
         url = f"{self._address}/{self.credentials['zone']}"
-        self.record_change("DNS UPDATE", url, lines_of(message), applied=applied)  # type: ignore[arg-type]  # an update
+        self.record_change("DNS UPDATE", url, lines_of(message), applied=applied)
 
 
 class _DnsServer(socketserver.ThreadingTCPServer):
@@ -118,7 +113,7 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def _one(self, wire: bytes) -> bool:
         """Answer one message, and say whether the connection goes on."""
-        from hikeshi_connectors.rpz.simulated_answers import method_of, spoilt
+        from hikeshi_connectors.rpz.simulated_answers import answers_to, method_of, spoilt
 
         simulator = self.server.simulator
         with self.server.lock:
@@ -127,7 +122,7 @@ class _Connection(socketserver.StreamRequestHandler):
             happens = fault is None or fault.when == "after" or fault.kind in ("delay_s", "half", "body_bytes")
             if fault is not None and fault.delay_s is not None and fault.when == "before":
                 time.sleep(fault.delay_s)
-            answers = simulator.answers(wire) if happens else []
+            answers = answers_to(simulator, wire) if happens else []
         if fault is not None and fault.delay_s is not None and fault.when == "after":
             time.sleep(fault.delay_s)
         if fault is not None and fault.drop is not None:
@@ -136,6 +131,6 @@ class _Connection(socketserver.StreamRequestHandler):
             whole = len(answers[0]).to_bytes(2) + answers[0]
             self.wfile.write(whole[: len(whole) // 2])
             return False
-        for answer in answers if fault is None else spoilt(fault, wire, answers, LOGIN_PAGE):
+        for answer in answers if fault is None else spoilt(simulator, fault, wire, answers):
             self.wfile.write(len(answer).to_bytes(2) + answer)
         return True

@@ -33,7 +33,7 @@ _WITH_HASH: Final = "LOWER(sha256) = '{sought}'"
 _DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{2,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RUN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
-_PAGE: Final = 2000
+_PAGE: Final = 1000
 _LOOK_EVERY_S: Final = 5.0
 
 Row = Mapping[str, Any]

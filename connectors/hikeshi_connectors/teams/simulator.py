@@ -23,6 +23,7 @@ from hikeshi_connectors.teams.cards import counted_bytes
 __all__ = ["TeamsSimulator"]
 
 _MESSAGE_MOST_BYTES = 28_672
+_CHANNELS = ("soc", "incidents", "management")
 _ADAPTIVE = "application/vnd.microsoft.card.adaptive"
 _CODES = {401: "AuthorizationFailed", 404: "WorkflowNotFound", 429: "WorkflowRunsThrottled"}
 _USUAL = (
@@ -46,13 +47,13 @@ class TeamsSimulator(Simulator):
         person = {"channel": "soc", "user": "on-call@corp.example", "name": "SOC on call"}
         return {
             **super().connector_settings(base_url),
-            "channels": {"soc": None},
+            "channels": dict.fromkeys(_CHANNELS),
             "on_call": {"soc_oncall": person},
         }
 
     def settings_at(self, base_url: str) -> dict[str, Any]:
         names = [channel.name for channel in self.estate.channels.values()]
-        return {**self.connector_settings(base_url), "channels": {"soc": None, **dict.fromkeys(names)}}
+        return {**self.connector_settings(base_url), "channels": dict.fromkeys([*_CHANNELS, *names])}
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/workflows/{workflow}/triggers/manual/paths/invoke", self._invoke, methods=["POST"])]

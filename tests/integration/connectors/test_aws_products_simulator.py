@@ -22,7 +22,7 @@ from hikeshi_connectors.aws_iam.simulator import AwsIamSimulator
 from hikeshi_connectors.aws_logs import AwsLogs
 from hikeshi_connectors.aws_logs.simulator import AwsLogsSimulator
 from hikeshi_connectors.aws_network import AwsNetwork
-from hikeshi_connectors.aws_network.simulated_state import IP_SET_V4
+from hikeshi_connectors.aws_network.simulated_state import IP_SET_V4, NETWORK_ACL
 from hikeshi_connectors.aws_network.simulator import AwsNetworkSimulator
 
 C = TypeVar("C", bound=Connector)
@@ -152,6 +152,20 @@ async def test_a_full_ip_set_says_so_and_is_edited_in_no_time(account: Account) 
     assert time.perf_counter() - began < 3
     there = account.state("aws_network")["ip_sets"][IP_SET_V4]["addresses"]
     assert (len(there), there[-1]) == (10_000, "203.0.113.9/32")
+
+
+async def test_a_network_acl_has_room_for_a_few(account: Account) -> None:
+    """Twenty rules for each direction, one of which was there; what is refused then may have been begun."""
+    net = account.connector(AwsNetwork, ip_set_v4=None, ip_set_v6=None, network_acls=[NETWORK_ACL])
+    before = [dict(each) for each in account.state("aws_network")["acls"][NETWORK_ACL]]
+    blocked = [Indicator(kind="ipv4", value=f"198.51.100.{n}") for n in range(19)]
+    await live(net.block_indicators(blocked, "r"))
+    assert all(each.blocked for each in await net.blocks_of(blocked))
+    with pytest.raises(Invalid, match="NetworkAclEntryLimitExceeded"):
+        await live(net.block_indicators([BLOCKED], "r"))
+    assert len(account.simulator(AwsNetworkSimulator).shows()["denied"]) == 19
+    await live(net.unblock_indicators(blocked, "r"))
+    assert account.state("aws_network")["acls"][NETWORK_ACL] == before
 
 
 async def test_a_machine_that_is_cut_off_is_shown(account: Account) -> None:

@@ -45,8 +45,8 @@ async def test_a_search_is_started_looked_at_and_read(fake: Any, central: Sophos
     assert body["to"].endswith("Z")
     results = fake.asked("GET", f"{RUNS}/run-1/results")
     assert [dict(each.url.params) for each in results] == [
-        {"pageSize": "2000"},
-        {"pageSize": "2000", "pageFromKey": "key-1"},
+        {"pageSize": "1000"},
+        {"pageSize": "1000", "pageFromKey": "key-1"},
     ]
 
 

@@ -1,0 +1,176 @@
+"""What is sent to EC2 to block addresses by network ACLs, and which rule numbers are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from hikeshi.capabilities import Effect, Indicator
+from hikeshi.connector import Applied, Conflict, Invalid, NotFound, Secret, Unsupported
+from hikeshi.connector.door import Door, through
+from hikeshi.connector.registry import build
+from hikeshi.secrets import Redactor
+from hikeshi_connectors.aws_network import AwsNetwork
+from hikeshi_connectors.aws_network.settings import NetworkSettings
+
+ONE, TWO = "acl-0aaaaaaa", "acl-0bbbbbbb"
+KEYS = {"access_key_id": Secret.of_value("AKIAINVENTEDKEY00001"), "secret_access_key": Secret.of_value("invented")}
+ADDRESS = Indicator(kind="ipv4", value="203.0.113.9")
+SIXTH = Indicator(kind="ipv6", value="2001:db8::9")
+Entry = tuple[int, bool, str, str]  # number, whether it is about what leaves, action, network
+ANYTHING: list[Entry] = [(100, way, "allow", "0.0.0.0/0") for way in (False, True)]
+
+
+class Acls:
+    """Network ACLs, each with its entries; `meanwhile` is an entry that somebody else adds before ours arrives."""
+
+    def __init__(self, *entries: Entry, acls: tuple[str, ...] = (ONE,), meanwhile: Entry | None = None) -> None:
+        self.entries: dict[str, list[Entry]] = {acl: [*ANYTHING, *entries] for acl in acls}
+        self.meanwhile = meanwhile
+        self.refuse: tuple[str, str] | None = None  # from which ACL on, and with which code
+        self.sent: list[tuple[str, str, int, bool]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        form = dict(parse_qsl(request.content.decode()))
+        if form["Action"] == "DescribeNetworkAcls":
+            return self._answer(
+                form["Action"], f"<networkAclSet>{''.join(map(self._acl, self.entries))}</networkAclSet>"
+            )
+        acl, number, egress = form["NetworkAclId"], int(form["RuleNumber"]), form["Egress"] == "true"
+        if self.meanwhile:
+            self.entries[acl].append(self.meanwhile)
+            self.meanwhile = None
+        if self.refuse and self.refuse[0] == acl:
+            return self._refusal(self.refuse[1])
+        there = [each for each in self.entries[acl] if each[:2] == (number, egress)]
+        self.sent.append((form["Action"][:6], acl, number, egress))
+        if form["Action"] == "DeleteNetworkAclEntry":
+            if not there:
+                return self._refusal("InvalidNetworkAclEntry.NotFound")
+            self.entries[acl].remove(there[0])
+        else:
+            assert (form["Protocol"], form["RuleAction"]) == ("-1", "deny")
+            if there:
+                return self._refusal("NetworkAclEntryAlreadyExists")
+            network = form["Ipv6CidrBlock" if "Ipv6CidrBlock" in form else "CidrBlock"]
+            self.entries[acl].append((number, egress, "deny", network))
+        return self._answer(form["Action"], "<return>true</return>")
+
+    def denied(self, acl: str = ONE) -> list[tuple[int, bool, str]]:
+        return sorted((n, way, network) for n, way, action, network in self.entries[acl] if action == "deny")
+
+    def _acl(self, acl: str) -> str:
+        shown = "".join(
+            f"<item><ruleNumber>{n}</ruleNumber><protocol>-1</protocol><ruleAction>{action}</ruleAction>"
+            f"<egress>{str(way).lower()}</egress><{'ipv6CidrBlock' if ':' in net else 'cidrBlock'}>{net}"
+            f"</{'ipv6CidrBlock' if ':' in net else 'cidrBlock'}></item>"
+            for n, way, action, net in self.entries[acl]
+        )
+        return f"<item><networkAclId>{acl}</networkAclId><entrySet>{shown}</entrySet></item>"
+
+    @staticmethod
+    def _answer(action: str, text: str) -> httpx.Response:
+        return httpx.Response(200, text=f"<{action}Response>{text}</{action}Response>")
+
+    @staticmethod
+    def _refusal(code: str) -> httpx.Response:
+        return httpx.Response(400, text=f"<Response><Errors><Error><Code>{code}</Code></Error></Errors></Response>")
+
+
+def connector(acls: Acls, **more: Any) -> AwsNetwork:
+    settings = {
+        "region": "eu-central-1",
+        "network_acls": list(acls.entries),
+        "acl_rule_numbers": [1, 4],
+        **KEYS,
+        **more,
+    }
+    built = build(AwsNetwork, "net", settings, Redactor(), transport=httpx.MockTransport(acls))
+    assert isinstance(built, AwsNetwork)
+    return built
+
+
+async def live(change: Awaitable[None]) -> None:
+    with through(Door(mode="live", effect=Effect.CHANGE, action="firewall.change", intended=True)):
+        assert await change is None
+
+
+async def test_a_block_denies_both_directions_in_every_acl() -> None:
+    """One number for both directions, out of Hikeshi's range; numbers of others there are left alone."""
+    acls = Acls((1, True, "allow", "192.0.2.0/24"), acls=(ONE, TWO))
+    net = connector(acls)
+    await live(net.block_indicators([ADDRESS, SIXTH], "r", 60))
+    both = [(n, way, each) for n, each in ((2, "203.0.113.9/32"), (3, "2001:db8::9/128")) for way in (False, True)]
+    assert acls.denied(ONE) == acls.denied(TWO) == both
+    assert [each.blocked for each in await net.blocks_of([SIXTH, ADDRESS])] == [True, True]
+
+
+async def test_an_unblock_deletes_what_is_in_hikeshis_range_alone() -> None:
+    """A deny of the same network under another number is somebody else's."""
+    mine, foreign = [(2, way, "deny", "203.0.113.9/32") for way in (False, True)], (50, False, "deny", "203.0.113.9/32")
+    acls = Acls(*mine, foreign)
+    await live(connector(acls).unblock_indicators([ADDRESS], "r"))
+    assert acls.sent == [("Delete", ONE, 2, False), ("Delete", ONE, 2, True)]
+    assert acls.denied() == [(50, False, "203.0.113.9/32")]
+
+
+async def test_half_a_block_is_none_and_is_made_whole() -> None:
+    """What leaves would still get through."""
+    acls = Acls((2, False, "deny", "203.0.113.9/32"))
+    net = connector(acls)
+    assert [each.blocked for each in await net.blocks_of([ADDRESS])] == [False]
+    await live(net.block_indicators([ADDRESS], "r"))
+    assert acls.sent == [("Create", ONE, 1, True)]
+
+
+async def test_a_number_that_somebody_took_is_not_fought_for() -> None:
+    """AWS notices; another number is taken, and the entry of the other one stays."""
+    acls = Acls(meanwhile=(1, True, "allow", "192.0.2.0/24"))
+    net = connector(acls)
+    await live(net.block_indicators([ADDRESS], "r"))
+    assert [each.blocked for each in await net.blocks_of([ADDRESS])] == [True]
+    assert (1, True, "allow", "192.0.2.0/24") in acls.entries[ONE]
+
+
+async def test_a_full_range_says_so_before_anything_is_sent() -> None:
+    """The error names the range."""
+    acls = Acls(*((n, False, "deny", f"192.0.2.{n}/32") for n in range(1, 5)))
+    with pytest.raises(Unsupported, match="no free rule number from 1 to 4"):
+        await live(connector(acls).block_indicators([ADDRESS], "r"))
+    assert acls.sent == []
+
+
+@pytest.mark.parametrize(("first", "applied"), [(ONE, Applied.NO), (TWO, Applied.MAYBE)])
+async def test_a_refusal_after_the_first_entry_may_have_had_an_effect(first: str, applied: Applied) -> None:
+    """Some subnets are protected by then."""
+    acls = Acls(acls=(ONE, TWO))
+    acls.refuse = (first, "NetworkAclEntryLimitExceeded")
+    with pytest.raises(Invalid) as caught:
+        await live(connector(acls).block_indicators([ADDRESS], "r"))
+    assert caught.value.applied is applied
+
+
+async def test_what_is_so_already_is_a_conflict() -> None:
+    """Nothing is sent."""
+    acls = Acls()
+    with pytest.raises(Conflict):
+        await live(connector(acls).unblock_indicators([ADDRESS], "r"))
+    assert acls.sent == []
+
+
+async def test_an_acl_that_is_gone_is_not_found() -> None:
+    """Half of the ACLs say nothing about the others."""
+    with pytest.raises(NotFound, match=TWO):
+        await connector(Acls(), network_acls=[ONE, TWO]).blocks_of([ADDRESS])
+
+
+def test_an_instance_blocks_by_one_means() -> None:
+    """With both, an undo could not tell which of them had blocked something before."""
+    arn = "arn:aws:wafv2:eu-central-1:123456789012:regional/ipset/b/11111111-2222-4333-8444-000000000004"
+    with pytest.raises(ValidationError, match="by IP sets or by network_acls"):
+        NetworkSettings.model_validate({"region": "eu-central-1", "ip_set_v4": arn, "network_acls": [ONE], **KEYS})
