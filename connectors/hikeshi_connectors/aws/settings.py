@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from hikeshi.connector import ConnectorSettings, Secret
 
-__all__ = ["AwsSettings"]
+__all__ = ["REGION", "AwsSettings"]
+
+REGION: Final = r"^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$"
 
 
 class AwsSettings(ConnectorSettings):
@@ -17,7 +21,7 @@ class AwsSettings(ConnectorSettings):
     """
 
     base_url: str = ""
-    region: str = Field(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$")
+    region: str = Field(pattern=REGION)
     access_key_id: Secret
     secret_access_key: Secret
     session_token: Secret | None = None

@@ -7,11 +7,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from pydantic import Field
+
 from hikeshi.capabilities import Account, Group, Identity, Membership, Sessions, User
 from hikeshi.connector import Conflict, ConnectorError, Invalid, NotFound, Pace, Unsupported
 from hikeshi_connectors.aws.answers import Node, texts
 from hikeshi_connectors.aws.service import CLOUDTRAIL, IAM, STS
-from hikeshi_connectors.aws.settings import AwsSettings
+from hikeshi_connectors.aws.settings import REGION, AwsSettings
 from hikeshi_connectors.aws_iam.access_keys import AccessKeys
 from hikeshi_connectors.aws_iam.names import group_name, user_name
 from hikeshi_connectors.aws_iam.policy import (
@@ -38,7 +40,7 @@ class AwsIam(AccessKeys, Identity, product="aws_iam"):
     """
 
     class Settings(AwsSettings):
-        region: str = "us-east-1"
+        region: str = Field(default="us-east-1", pattern=REGION)
         privileged_groups: tuple[str, ...] = ()
 
     settings: Settings

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email
+import logging
 import socket
 from collections.abc import Iterator, Mapping
 from email import policy
@@ -178,6 +179,7 @@ def _controller(simulator: EmailSimulator, listener: socket.socket) -> Any:
         def _create_server(self) -> Any:
             return self.loop.create_server(self._factory_invoker, sock=listener)
 
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # it warns of its own use of its own attributes
     handler = _Handler(simulator)
     host, port = listener.getsockname()[:2]
     return Listening(

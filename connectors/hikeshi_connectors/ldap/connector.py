@@ -82,7 +82,9 @@ class Ldap(Connector, Identity, product="ldap"):
 
     async def _lock(self, user: User, lock: bool) -> None:
         async with self._session() as session:
-            entry = await self._entry(session, user, self._dialect.lock_attributes)
+            entry = await self._entry(session, user, [*self._dialect.lock_attributes, *self._dialect.user_attributes])
+            if lock:
+                self._refuse_own(entry)
             parts = self._dialect.locked(entry, lock)
             if not parts:
                 raise Conflict(f"{self.name}: {user.name} is {'disabled' if lock else 'enabled'} already")
@@ -121,9 +123,17 @@ class Ldap(Connector, Identity, product="ldap"):
                     f"{self.name}: {group.name} is the primary group of {user.name}, or filled by a rule; nobody can "
                     "be taken out of it here"
                 )
-            await self._modify(
-                session, entry.dn, [Modification(operation, self._dialect.member_attribute, (owner.dn,))]
-            )
+            if operation == "delete":
+                self._refuse_own(owner)
+            part = Modification(operation, self._dialect.member_attribute, (owner.dn,))
+            await self._modify(session, entry.dn, [part])
+
+    def _refuse_own(self, entry: Entry) -> None:
+        """Raise Unsupported for the account that signs in here: without it nothing could be undone."""
+        own = self.settings.bind_user.casefold()
+        names = {entry.dn.casefold(), *(name.casefold() for name in self._dialect.names_of(entry))}
+        if own in names or own.rpartition("\\")[2] in names:
+            raise Unsupported(f"{self.name}: {entry.dn} is the account that Hikeshi signs in with; change it by hand")
 
     async def _is_listed(self, session: Session, owner: Entry, group: Group) -> bool:
         """Ask the directory to compare: the list of a group's members can be longer than it gives at once."""

@@ -12,6 +12,7 @@ import socket
 import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
@@ -60,6 +61,8 @@ class Session:
         self._where = f"{name}: {settings.base_url.rstrip('/')}"
         self._ldap3 = load_ldap3()
         self._connection: Any = None
+        # A thread of its own: in a pool a modification could wait for a turn after its last permission.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ldap")
 
     async def sign_in(self, password: str) -> None:
         """Connect, protect the connection, and bind. Raises ConnectorError."""
@@ -97,12 +100,13 @@ class Session:
                     connection.socket.settimeout(0.2)
                     connection.unbind()
             self._shut(connection)
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     # --- in a thread
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run what waits. Somebody who stops waiting ends it, too: nothing is sent behind their back."""
-        future = asyncio.get_running_loop().run_in_executor(None, work)
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:

@@ -103,11 +103,11 @@ class Rpz(Connector, Dns, product="rpz"):
     def _key(self) -> dns.tsig.Key:
         import dns.tsig
 
-        secret = self.reveal(self.settings.key_secret)
+        secret = self.reveal(self.settings.tsig_secret)
         try:
-            return dns.tsig.Key(f"{self.settings.key_name}.", secret, f"{self.settings.key_algorithm}.")
+            return dns.tsig.Key(f"{self.settings.tsig_name}.", secret, f"{self.settings.tsig_algorithm}.")
         except (binascii.Error, ValueError):
-            raise Unauthorized(f"{self.name}: `key_secret` is not in base64, as the key of a signature is") from None
+            raise Unauthorized(f"{self.name}: `tsig_secret` is not in base64, as the key of a signature is") from None
 
     async def _send(
         self,

@@ -35,9 +35,9 @@ class RpzSettings(ConnectorSettings):
 
     base_url: Annotated[str, AfterValidator(_usable)]
     zone: DomainName
-    key_name: DomainName
-    key_secret: Secret
-    key_algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
+    tsig_name: DomainName
+    tsig_secret: Secret
+    tsig_algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
     # What the resolver does instead of resolving: no such name, no such record, or no answer at all.
     action: Literal["nxdomain", "nodata", "drop"] = "nxdomain"
     ttl_s: int = Field(default=60, ge=1, le=86400)

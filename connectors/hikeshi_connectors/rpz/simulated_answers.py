@@ -1,4 +1,4 @@
-"""What the simulated name server says: to a message with a good signature, to one without, and when a fault is ordered."""
+"""What the simulated name server says: to a good signature, to a bad one, and when a fault is ordered."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def spoilt(simulator: RpzSimulator, fault: Fault, wire: bytes, answers: list[byt
 
 def _key(simulator: RpzSimulator) -> dns.tsig.Key:
     given = simulator.credentials
-    return dns.tsig.Key(f"{given['key_name']}.", given["key_secret"], dns.tsig.HMAC_SHA256)
+    return dns.tsig.Key(f"{given['tsig_name']}.", given["tsig_secret"], dns.tsig.HMAC_SHA256)
 
 
 def _updated(simulator: RpzSimulator, message: dns.update.UpdateMessage) -> bytes:

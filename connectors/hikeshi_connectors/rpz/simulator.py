@@ -35,8 +35,8 @@ class RpzSimulator(Simulator):
     instance_name = "rpz"
     demo_settings: ClassVar[Mapping[str, str]] = {
         "zone": "rpz.fleetmate.example",
-        "key_name": "hikeshi",
-        "key_secret": "c2ltdWxhdGVkLWtleS1ub3QtYS1zZWNyZXQhISEh",
+        "tsig_name": "hikeshi",
+        "tsig_secret": "c2ltdWxhdGVkLWtleS1ub3QtYS1zZWNyZXQhISEh",
     }
 
     def __init__(self, estate: Estate, *, faults: Faults, credentials: Mapping[str, str] | None = None) -> None:

@@ -10,17 +10,18 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hikeshi.capabilities import Activity
 from hikeshi.connector import Invalid, understood
 from hikeshi_connectors.vision_one.answers import collection
+from hikeshi_connectors.vision_one.moment import moment
 
 if TYPE_CHECKING:
     from hikeshi.connector.http import HttpClient
 
-__all__ = ["ACTIVITIES_PATH", "ActivitySearch", "moment"]
+__all__ = ["ACTIVITIES_PATH", "ActivitySearch"]
 
 ACTIVITIES_PATH: Final = "/search/endpointActivities"
 _PAGE: Final = 500
@@ -31,11 +32,6 @@ _DOMAIN: Final = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 Record = Mapping[str, Any]
-
-
-def moment(before_s: float = 0) -> str:
-    """Return a moment so many seconds ago as Vision One takes it."""
-    return (datetime.now(UTC) - timedelta(seconds=before_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class ActivitySearch:

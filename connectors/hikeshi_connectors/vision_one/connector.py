@@ -26,12 +26,13 @@ from hikeshi.connector import (
     json_object,
     understood,
 )
-from hikeshi_connectors.vision_one.activity import ACTIVITIES_PATH, ActivitySearch, moment
+from hikeshi_connectors.vision_one.activity import ACTIVITIES_PATH, ActivitySearch
 from hikeshi_connectors.vision_one.alert import alert_of, at_least
 from hikeshi_connectors.vision_one.answers import check_answer, collection, entries_of, error_in, task_in
-from hikeshi_connectors.vision_one.endpoint import host_of, is_called, path_of, query_for, state_of, users_of
+from hikeshi_connectors.vision_one.endpoint import host_of, is_called, is_isolated, path_of, query_for, users_of
+from hikeshi_connectors.vision_one.moment import moment
 from hikeshi_connectors.vision_one.objects import KINDS, OBJECTS_PATH, SuspiciousObjects
-from hikeshi_connectors.vision_one.response_task import follow
+from hikeshi_connectors.vision_one.response_task import TASKS_PATH, State, follow, state_with, waiting_tasks
 
 __all__ = ["VisionOne"]
 
@@ -53,7 +54,8 @@ class VisionOne(Connector, Edr, product="vision_one"):
     read_routes = (
         Route("GET", _ENDPOINTS_PATH),
         Route("GET", "/endpointSecurity/endpoints/*"),
-        Route("GET", "/response/tasks/*"),
+        Route("GET", TASKS_PATH),
+        Route("GET", f"{TASKS_PATH}/*"),
         Route("GET", _ALERTS_PATH),
         Route("GET", ACTIVITIES_PATH),
         Route("GET", OBJECTS_PATH),
@@ -96,17 +98,21 @@ class VisionOne(Connector, Edr, product="vision_one"):
         return [host for host in hosts if is_called(host, asked)]
 
     async def isolation_of(self, host: Host) -> Isolation:
-        """Read whether an endpoint is isolated. While a task waits or runs, it is what it was before."""
+        """Read whether an endpoint is isolated; one whose task waits or runs is "isolating" or "releasing".
+
+        Raises Conflict while a task waits for a person's approval in Vision One.
+        """
         return Isolation(connector=self.name, host_id=host.id, state=await self._state(host))
 
     async def isolate_host(self, host: Host, reason: str) -> None:
         """Isolate an endpoint. Raises OutcomeUnknown if the task waits for a person's approval in Vision One."""
-        if await self._state(host) == "isolated":
-            raise Conflict(f"{self.name}: {host.name} is isolated at Vision One; nothing was sent")
+        state = await self._state(host)
+        if state in ("isolated", "isolating"):
+            raise Conflict(f"{self.name}: {host.name} is {state} at Vision One; nothing was sent")
         await self._act("isolate", host, reason)
 
     async def release_host(self, host: Host, reason: str) -> None:
-        """Restore an endpoint's connection; sent also to one that is not isolated yet, for a task that waits."""
+        """Restore an endpoint's connection; an isolation that still waits for it is followed by the restoration."""
         path_of(host.id)  # refuses what is no GUID
         await self._act("restore", host, reason)
 
@@ -120,11 +126,12 @@ class VisionOne(Connector, Edr, product="vision_one"):
             raise error
         await follow(self.http, task_in(accepted), what, self.settings.task_wait_s)
 
-    async def _state(self, host: Host) -> Literal["normal", "isolated"]:
+    async def _state(self, host: Host) -> State:
         endpoint = json_object(await self.http.get(path_of(host.id)))
         if str(endpoint.get("agentGuid", "")).lower() != host.id.lower():
             raise Invalid(f"{self.name}: Vision One's answer does not describe the endpoint {host.id}")
-        return state_of(endpoint, host.name)
+        isolated = is_isolated(endpoint, host.name)
+        return state_with(isolated, await waiting_tasks(self.http, host.id))
 
     async def _endpoints(self, query: str) -> list[dict[str, Any]]:
         return await collection(self.http, _ENDPOINTS_PATH, {}, {"TMV1-Query": query})

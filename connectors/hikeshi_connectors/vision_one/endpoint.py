@@ -10,12 +10,12 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from hikeshi.capabilities import Host, HostUser
 from hikeshi.connector import Invalid
 
-__all__ = ["host_of", "is_called", "path_of", "query_for", "state_of", "users_of"]
+__all__ = ["host_of", "is_called", "is_isolated", "path_of", "query_for", "users_of"]
 
 _GUID = re.compile(r"[0-9A-Za-z_-]{8,64}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -75,14 +75,12 @@ def host_of(endpoint: Endpoint, connector: str) -> Host:
     )
 
 
-def state_of(endpoint: Endpoint, name: str) -> Literal["normal", "isolated"]:
-    """Return whether an endpoint is isolated. Raises Invalid if Vision One does not know: that is not "normal"."""
+def is_isolated(endpoint: Endpoint, name: str) -> bool:
+    """Say whether an endpoint is isolated. Raises Invalid if Vision One does not know: that is not "no"."""
     status = endpoint.get("isolationStatus")
-    if status == "on":
-        return "isolated"
-    if status == "off":
-        return "normal"
-    raise Invalid(f"Vision One does not say whether {name} is isolated (isolationStatus {status!r})")
+    if status not in ("on", "off"):
+        raise Invalid(f"Vision One does not say whether {name} is isolated (isolationStatus {status!r})")
+    return bool(status == "on")
 
 
 def users_of(endpoint: Endpoint, host: Host, connector: str, since: datetime) -> list[HostUser]:

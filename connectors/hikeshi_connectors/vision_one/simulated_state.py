@@ -23,6 +23,7 @@ _FORMS = {
 }
 _KNOWN = frozenset({*_FORMS, "description", "scanAction", "riskLevel", "daysToExpiration"})
 _DAYS_MOST = 365
+_UNDER_WAY = ("queued", "running")
 
 
 class EntryRefused(ValueError):
@@ -34,7 +35,10 @@ class EntryRefused(ValueError):
 
 
 class Tasks:
-    """Response tasks. One is done when the estate's host has got there, and waits for an approval if so ordered."""
+    """Response tasks. Those of an endpoint are done one after the other, when it is online.
+
+    With `needs_approval` each new one waits until `decide` is called, as a person does in the console.
+    """
 
     def __init__(self, estate: Estate, clock: ServiceClock) -> None:
         self._estate = estate
@@ -43,7 +47,7 @@ class Tasks:
 
     def begin(self, action: str, host: Host, guid: str, description: str) -> str:
         """Take on a task and return its ID."""
-        tasks = self._kept()
+        tasks = self._estate.product_state.setdefault("vision_one", {}).setdefault("tasks", {})
         task_id = f"{len(tasks) + 1:08}"
         now = self._clock.shown(self._estate.now())
         tasks[task_id] = {
@@ -57,39 +61,32 @@ class Tasks:
             "lastActionDateTime": now,
             "hostId": host.id,
         }
-        if not self.needs_approval:
-            self._start(action, host)
+        self.all()
         return task_id
 
-    def task(self, task_id: str) -> dict[str, Any] | None:
-        """Return a task with the status that it has got to by now, or None."""
-        task: dict[str, Any] | None = self._estate.product_state.get("vision_one", {}).get("tasks", {}).get(task_id)
-        if task is not None and task["status"] in ("queued", "running"):
-            host = self._estate.hosts[task["hostId"]]
-            done = host.isolation == _TARGETS[task["action"]]
-            task["status"] = "succeeded" if done else "running" if host.online else "queued"
-        return task
+    def all(self) -> dict[str, dict[str, Any]]:
+        """Return the tasks by ID, the oldest first, each with the status that it has got to by now."""
+        tasks: dict[str, dict[str, Any]] = self._estate.product_state.get("vision_one", {}).get("tasks", {})
+        busy: set[str] = set()
+        for _, task in sorted(tasks.items()):
+            if task["status"] in _UNDER_WAY and task["hostId"] not in busy and not self._done(task):
+                busy.add(task["hostId"])
+        return tasks
 
     def decide(self, task_id: str, *, approved: bool) -> None:
         """Do what a person does in Vision One's console to a task that waits for approval."""
-        task = self._kept()[task_id]
-        task["status"] = "queued" if approved else "rejected"
-        if approved:
-            self._start(task["action"], self._estate.hosts[task["hostId"]])
+        self.all()[task_id]["status"] = "queued" if approved else "rejected"
+        self.all()
 
-    def _kept(self) -> dict[str, dict[str, Any]]:
-        kept: dict[str, dict[str, Any]] = self._estate.product_state.setdefault("vision_one", {}).setdefault(
-            "tasks", {}
-        )
-        return kept
-
-    def _start(self, action: str, host: Host) -> None:
-        if action == "isolate" and host.isolation == "normal":
+    def _done(self, task: dict[str, Any]) -> bool:
+        """Begin a task if it was not, and say whether it is done."""
+        host, wanted = self._estate.hosts[task["hostId"]], _TARGETS[task["action"]]
+        if wanted == "contained" and host.isolation == "normal":
             self._estate.contain(host.id)
-        elif action == "restoreIsolate" and host.isolation == "contained":
+        elif wanted == "normal" and host.isolation == "contained":
             self._estate.lift_containment(host.id)
-        elif action == "restoreIsolate" and host.isolation == "containment_pending":
-            host.isolation, host.isolation_due = "normal", None
+        task["status"] = "succeeded" if host.isolation == wanted else "running" if host.online else "queued"
+        return host.isolation == wanted
 
 
 class Objects:

@@ -23,6 +23,7 @@ from hikeshi.testing.estate import Estate
 from hikeshi.testing.faults import Faults
 from hikeshi.testing.simulator import Simulator, bearer_token
 from hikeshi_connectors.microsoft.simulated_clock import ServiceClock
+from hikeshi_connectors.microsoft.simulated_filter import FilterError, parse_filter
 from hikeshi_connectors.vision_one.simulated_records import Records
 from hikeshi_connectors.vision_one.simulated_state import EntryRefused, Objects, Tasks
 
@@ -79,6 +80,7 @@ class VisionOneSimulator(Simulator):
             Route("/v3.0/eiqs/endpoints", self.search_endpoints, methods=["GET"]),
             Route("/v3.0/endpointSecurity/endpoints/{guid}", self.get_endpoint, methods=["GET"]),
             Route("/v3.0/response/endpoints/{action}", self.respond, methods=["POST"]),
+            Route("/v3.0/response/tasks", self.list_tasks, methods=["GET"]),
             Route("/v3.0/response/tasks/{task}", self.get_task, methods=["GET"]),
             Route("/v3.0/workbench/alerts", self.list_alerts, methods=["GET"]),
             Route("/v3.0/search/endpointActivities", self.search_activities, methods=["GET"]),
@@ -116,6 +118,7 @@ class VisionOneSimulator(Simulator):
         return self._page(request, "TMV1-Query", hosts, self._records.endpoint)
 
     async def get_endpoint(self, request: Request) -> Response:
+        self.tasks.all()
         host = self._records.host(request.path_params["guid"])
         if host is None:
             raise HTTPException(404, "Not found")
@@ -138,10 +141,20 @@ class VisionOneSimulator(Simulator):
         return {"status": 202, "headers": [{"name": "Operation-Location", "value": location}]}
 
     async def get_task(self, request: Request) -> Response:
-        task = self.tasks.task(request.path_params["task"])
+        task = self.tasks.all().get(request.path_params["task"])
         if task is None:
             raise HTTPException(404, "Not found")
-        return JSONResponse({name: value for name, value in task.items() if name != "hostId"})
+        return JSONResponse(_task_shown(task))
+
+    async def list_tasks(self, request: Request) -> Response:
+        try:
+            wanted = parse_filter(request.query_params.get("filter", "id ne ''"))
+        except FilterError as exc:
+            raise HTTPException(400, f"filter is invalid: {exc}") from exc
+        if wanted.properties - {"id", "status", "action", "account"}:
+            raise HTTPException(400, "filter is invalid")
+        found = [task for task in reversed(self.tasks.all().values()) if wanted.test(task.get)]
+        return self._page(request, "filter", found, _task_shown)
 
     # --- alerts and activities
 
@@ -241,6 +254,10 @@ class VisionOneSimulator(Simulator):
             self._pages[following] = f"{query}\n{end}"
             body["nextLink"] = str(request.url.include_query_params(skipToken=following))
         return JSONResponse(body)
+
+
+def _task_shown(task: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in task.items() if name != "hostId"}
 
 
 def _asked(

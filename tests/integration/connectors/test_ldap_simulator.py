@@ -339,6 +339,25 @@ async def test_a_disabled_account_does_not_sign_in(world: World) -> None:
         await world.connector(**{**settings, "password": Secret.of_value("wrong")}).find_users("mei")
 
 
+@pytest.mark.parametrize("own", ["ada@minato.example", "MINATO\\ADA", "cn=ada,ou=people,dc=minato,dc=example"])
+async def test_the_account_that_signs_in_is_left_alone(world: World, own: str) -> None:
+    """However it is called: without it nothing could be undone."""
+    signing_in = world.simulation.simulators["ldap"]
+    signing_in.credentials = {**signing_in.credentials, "bind_user": own, "password": "p"}
+    try:
+        ldap = world.connector(bind_user=own, password=Secret.of_value("p"))
+        ada = await one(ldap, "ada")
+        with pytest.raises(Unsupported, match="signs in"):
+            await live(ldap.disable_user(ada, "r"))
+        world.estate.groups[VPN].members.add(ADA)
+        vpn = GroupEntity(connector="directory", id=VPN, name="VPN Users")
+        with pytest.raises(Unsupported, match="signs in"):
+            await live(ldap.remove_from_group(ada, vpn, "r"))
+    finally:
+        signing_in.credentials = dict(LdapSimulator.demo_settings)
+    assert world.changes() == []
+
+
 async def test_many_at_once_wait_for_their_turn(world: World) -> None:
     """No more connections than the settings say, and everybody gets an answer."""
     ldap = world.connector(requests_at_once=3)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hikeshi.capabilities import Effect, Host, Indicator
-from hikeshi.connector import Forbidden, OutcomeUnknown
+from hikeshi.connector import Conflict, Forbidden, OutcomeUnknown
 from hikeshi.connector.door import Door, through
 from hikeshi.connector.registry import build
 from hikeshi.secrets import Redactor, Secret
@@ -64,24 +64,30 @@ async def test_a_task_that_waits_for_approval_has_done_nothing(
     with through(live()), pytest.raises(OutcomeUnknown, match="pendingApproval"):
         await vision_one.isolate_host(host, "r")
     estate.advance(600)
-    assert (await vision_one.isolation_of(host)).state == "normal"
+    with pytest.raises(Conflict, match="pendingApproval"):
+        await vision_one.isolation_of(host)
     of(simulation).tasks.decide("00000001", approved=approved)
     estate.advance(600)
     assert (await vision_one.isolation_of(host)).state == ("isolated" if approved else "normal")
 
 
-async def test_a_release_overtakes_an_isolation_that_waits(vision_one: VisionOne, estate: Estate) -> None:
-    """An offline endpoint comes back with its network."""
+async def test_a_release_follows_an_isolation_that_waits(vision_one: VisionOne, estate: Estate) -> None:
+    """An offline endpoint does both when it comes back, one after the other."""
     own = next(iter(estate.hosts.values()))
     estate.set_online(own.id, False)
     host = await first_host(vision_one, estate)
+    seen = []
     with through(live()):
         await vision_one.isolate_host(host, "r")
-    assert (await vision_one.isolation_of(host)).state == "normal"
+    seen.append((await vision_one.isolation_of(host)).state)
     with through(live()):
         await vision_one.release_host(host, "mistake")
+    seen.append((await vision_one.isolation_of(host)).state)
     estate.set_online(own.id, True)
-    estate.advance(600)
+    for _ in range(3):
+        estate.advance(600)
+        seen.append((await vision_one.isolation_of(host)).state)
+    assert seen == ["isolating", "releasing", "releasing", "normal", "normal"]
     assert own.isolation == "normal"
 
 

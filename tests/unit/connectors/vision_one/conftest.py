@@ -24,6 +24,7 @@ class FakeVisionOne:
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
         self._answers: dict[tuple[str, str], list[httpx.Response]] = defaultdict(list)
+        self.lists("/response/tasks", [])
 
     def on(self, method: str, path: str, *answers: httpx.Response) -> None:
         self._answers[method, path] = list(answers)

@@ -83,11 +83,48 @@ async def test_each_page_is_asked_for_with_the_query(fake, vision_one):
     assert first.headers["tmv1-query"] == second.headers["tmv1-query"]
 
 
-@pytest.mark.parametrize(("status", "state"), [("on", "isolated"), ("off", "normal")])
-async def test_the_inventory_says_whether_an_endpoint_is_isolated(fake, vision_one, host, status, state):
-    """Not the task: one that waits has done nothing."""
+def task(action: str, status: str = "queued", minute: int = 0, guid: str = GUID) -> dict[str, Any]:
+    at = f"2026-01-02T10:{minute:02}:00Z"
+    return {"id": f"{minute:08}", "action": action, "status": status, "agentGuid": guid, "createdDateTime": at}
+
+
+@pytest.mark.parametrize(
+    ("status", "tasks", "state"),
+    [
+        ("on", [], "isolated"),
+        ("off", [], "normal"),
+        ("off", [task("isolate")], "isolating"),
+        ("off", [task("isolate", "running")], "isolating"),
+        ("on", [task("isolate")], "isolated"),
+        ("on", [task("restoreIsolate")], "releasing"),
+        ("off", [task("restoreIsolate")], "normal"),
+        ("off", [task("restoreIsolate", minute=2), task("isolate", minute=1)], "releasing"),
+        ("on", [task("restoreIsolate", minute=1), task("isolate", minute=2)], "isolating"),
+        ("off", [task("isolate", guid="another-endpoint")], "normal"),
+    ],
+)
+async def test_a_task_that_waits_has_done_nothing_yet(fake, vision_one, host, status, tasks, state):
+    """The inventory says what is, unfinished tasks say where it goes."""
     fake.gets(DETAILS, details(status))
+    fake.lists("/response/tasks", tasks)
     assert (await vision_one.isolation_of(host)).state == state
+    params = fake.asked("GET", "/response/tasks")[0].url.params
+    assert params["filter"] == (
+        "(status eq 'queued' or status eq 'running' or status eq 'pendingApproval')"
+        " and (action eq 'isolate' or action eq 'restoreIsolate')"
+    )
+    assert set(params) == {"filter", "startDateTime", "top"}
+
+
+async def test_a_task_that_waits_for_approval_is_told_as_such(fake, vision_one, host, live):
+    """No request takes it back, so nobody can say what becomes of the endpoint until a person decides there."""
+    fake.gets(DETAILS, details("off"))
+    fake.lists("/response/tasks", [task("isolate", "pendingApproval", minute=7)])
+    with pytest.raises(Conflict, match=r"task 00000007 \(isolate\).* waits for a person's approval in Vision One"):
+        await vision_one.isolation_of(host)
+    with pytest.raises(Conflict, match="pendingApproval"):
+        await live(vision_one.isolate_host(host, "again"))
+    assert fake.changes == []
 
 
 @pytest.mark.parametrize("body", [details("unknown"), {"agentGuid": GUID}, {**details("off"), "agentGuid": "other"}])
@@ -108,9 +145,11 @@ async def test_an_endpoint_is_isolated(fake, vision_one, host, live):
     assert len(fake.asked("GET", TASK)) == 1
 
 
-async def test_an_isolated_endpoint_is_not_isolated_again(fake, vision_one, host, live):
-    """It is so already."""
-    fake.gets(DETAILS, details("on"))
+@pytest.mark.parametrize(("status", "tasks"), [("on", []), ("off", [task("isolate")])])
+async def test_an_isolated_endpoint_is_not_isolated_again(fake, vision_one, host, live, status, tasks):
+    """It is so already, or about to be."""
+    fake.gets(DETAILS, details(status))
+    fake.lists("/response/tasks", tasks)
     with pytest.raises(Conflict):
         await live(vision_one.isolate_host(host, "r"))
     assert fake.changes == []
@@ -134,7 +173,7 @@ async def test_a_task_is_asked_about_until_it_ends(fake, make, host, live):
 
 
 @pytest.mark.parametrize(
-    ("task", "kind", "applied", "text"),
+    ("came_to", "kind", "applied", "text"),
     [
         ({"status": "pendingApproval"}, OutcomeUnknown, Applied.MAYBE, "waits for a person's approval in Vision One"),
         ({"status": "rejected"}, Forbidden, Applied.NO, "refused it in Vision One"),
@@ -148,11 +187,11 @@ async def test_a_task_is_asked_about_until_it_ends(fake, make, host, live):
         ({"status": "dreaming"}, OutcomeUnknown, Applied.MAYBE, "dreaming"),
     ],
 )
-async def test_what_a_task_came_to_is_told(fake, vision_one, host, live, task, kind, applied, text):
+async def test_what_a_task_came_to_is_told(fake, vision_one, host, live, came_to, kind, applied, text):
     """Accepted is not done; above all one that a person at the vendor has to approve."""
     fake.gets(DETAILS, details("off"))
     fake.multi(ISOLATE, ACCEPTED)
-    fake.gets(TASK, task)
+    fake.gets(TASK, came_to)
     with pytest.raises(kind, match=text) as caught:
         await live(vision_one.isolate_host(host, "r"))
     assert type(caught.value) is kind

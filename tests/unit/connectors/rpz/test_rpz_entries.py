@@ -1,0 +1,174 @@
+"""Domains as entries of a response policy zone, and the updates that make and delete them."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from hikeshi.capabilities import Effect, Indicator
+from hikeshi.connector import Conflict, ConnectorError, Invalid, PartialFailure, Secret, Unsupported
+from hikeshi.connector.door import CaptureEnded, Door, through
+from hikeshi.connector.registry import build
+from hikeshi.secrets import Redactor
+from hikeshi_connectors.rpz import Rpz
+from hikeshi_connectors.rpz.entries import domain_of, missing, owners
+
+dns_tsig = pytest.importorskip("dns.tsig", reason="dnspython is not installed")
+
+SECRET = "dW5pdC10ZXN0LWtleS1vZi0zMi1ieXRlcy1sb25nISE="
+
+
+def domain(value: str) -> Indicator:
+    return Indicator(kind="domain", value=value)
+
+
+def rpz(**settings: Any) -> Rpz:
+    secret = Secret.of_value(SECRET)
+    given = {"base_url": "dns://ns1.test", "zone": "rpz.test", "tsig_name": "hikeshi", "tsig_secret": secret}
+    connector = build(Rpz, "rpz", {**given, **settings}, Redactor())
+    assert isinstance(connector, Rpz)
+    return connector
+
+
+async def planned(connector: Rpz, *domains: Indicator) -> Any:
+    door = Door(mode="plan", effect=Effect.CHANGE, action="dns.unsinkhole_domains")
+    with through(door), pytest.raises(CaptureEnded):
+        await connector.unsinkhole_domains(list(domains), "over")
+    (shown,) = door.captured
+    return shown
+
+
+async def test_a_plan_shows_the_update_in_the_words_of_nsupdate():
+    """Exactly the records with our target are deleted: what somebody else entered stays."""
+    shown = await planned(rpz(), domain("Evil.example."))
+    assert (shown.method, shown.url) == ("DNS UPDATE", "dns://ns1.test/rpz.test")
+    assert shown.body == {
+        "zone": "rpz.test.",
+        "prerequisites": [],
+        "updates": [
+            "update delete evil.example.rpz.test. CNAME .",
+            "update delete *.evil.example.rpz.test. CNAME .",
+        ],
+    }
+
+
+@pytest.mark.parametrize(("action", "target"), [("nodata", "*."), ("drop", "rpz-drop.")])
+async def test_the_action_is_the_target_of_the_entry(action: str, target: str):
+    """Source: draft-vixie-dnsop-dns-rpz-00, section 3."""
+    shown = await planned(rpz(action=action), domain("evil.example"))
+    assert [line.split()[-1] for line in shown.body["updates"]] == [target, target]
+
+
+def test_an_entry_is_made_only_where_nothing_stands():
+    """The server checks that itself, at the moment of the update."""
+    from hikeshi_connectors.rpz.updates import addition, lines_of
+
+    assert lines_of(addition("rpz.test", owners("evil.example"), ".", 30)) == {
+        "zone": "rpz.test.",
+        "prerequisites": ["nxdomain evil.example.rpz.test.", "nxdomain *.evil.example.rpz.test."],
+        "updates": [
+            "update add evil.example.rpz.test. 30 CNAME .",
+            "update add *.evil.example.rpz.test. 30 CNAME .",
+        ],
+    }
+
+
+@pytest.mark.parametrize("length", [20, 100, 235])
+def test_every_lot_fits_into_a_message(length: int):
+    """Both entries of a domain are in the same one; a message over TCP holds 65,535 bytes, its signature included."""
+    from hikeshi_connectors.rpz.connector import _lots
+    from hikeshi_connectors.rpz.updates import addition
+
+    key = dns_tsig.Key("hikeshi.", SECRET, "hmac-sha512.")
+    names = [owner for n in range(2_000) for owner in owners(_long_name(n, length))]
+    lots = _lots(names)
+    assert [name for lot in lots for name in lot] == names
+    assert all(len(lot) % 2 == 0 for lot in lots)
+    for lot in (lots[0], lots[-1]):
+        message = addition("rpz.test", lot, "rpz-drop.", 60)
+        message.use_tsig({key.name: key}, keyname=key.name)
+        assert len(message.to_wire()) <= 65_535
+
+
+def _long_name(number: int, length: int) -> str:
+    # Labels without a common end, which no compression makes shorter.
+    text = f"{number:08d}" * 40
+    return ".".join(text[start : start + 60] for start in range(0, length - 2, 61))[: length - 2].rstrip(".") + ".x"
+
+
+def test_what_stands_in_the_zone_decides_what_is_missing():
+    """Half an entry is made whole, a whole one is left out, and somebody else's is refused by name."""
+    ours, passes = frozenset({("CNAME", ".")}), frozenset({("CNAME", "rpz-passthru.")})
+    records = {"whole.x": ours, "*.whole.x": ours, "half.x": ours, "*.passes.x": passes}
+    wanted, refused = missing(["whole.x", "half.x", "passes.x", "new.x"], records, ".")
+    assert wanted == ["*.half.x", "new.x", "*.new.x"]
+    assert list(refused) == ["passes.x"]
+    assert isinstance(refused["passes.x"], Conflict)
+    assert "*.passes.x: CNAME rpz-passthru." in refused["passes.x"].message
+
+
+@pytest.mark.parametrize(
+    ("indicator", "kind"),
+    [
+        (domain(""), Invalid),
+        (domain("example"), Invalid),
+        (domain("*.example.org"), Invalid),
+        (domain("a..example"), Invalid),
+        (domain("evil.example\nupdate delete rpz.test"), Invalid),
+        (domain(r"evil\.example"), Invalid),
+        (domain("-evil.example"), Invalid),
+        (domain("bücher.example"), Invalid),
+        (domain(f"{'a' * 64}.example"), Invalid),
+        (domain(".".join(["a" * 60] * 4)), Unsupported),
+        (Indicator(kind="ipv4", value="192.0.2.1"), Unsupported),
+    ],
+)
+async def test_what_is_no_domain_is_refused_and_the_rest_is_sent(indicator: Indicator, kind: type[ConnectorError]):
+    """Alone, the refusal is the error itself; beside others it is named, after the rest was sent."""
+    with pytest.raises(kind):
+        domain_of(indicator, "rpz.test")
+    with pytest.raises(kind), through(Door(mode="plan", effect=Effect.CHANGE, action="a")):
+        await rpz().unsinkhole_domains([indicator], "over")
+    shown = await planned(rpz(), indicator, domain("evil.example"))
+    assert len(shown.body["updates"]) == 2
+
+
+async def test_several_refusals_are_each_named():
+    """Nothing is left to send then."""
+    with pytest.raises(PartialFailure) as partial, through(Door(mode="plan", effect=Effect.CHANGE, action="a")):
+        await rpz().unsinkhole_domains([domain("a"), domain("b")], "over")
+    assert set(partial.value.failures) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"base_url": "https://ns1.test"}, {"base_url": "dns://"}, {"base_url": "dns://ns1.test/x"}, {"zone": "a b"},
+     {"zone": ""}, {"tsig_name": "hikeshi."}, {"tsig_algorithm": "hmac-md5"}, {"action": "redirect"}],
+)  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(setting: dict[str, str]):
+    """When the project is read, not when it is needed."""
+    with pytest.raises(ValidationError):
+        rpz(**setting)
+
+
+def test_without_dnspython_the_message_names_what_to_install():
+    """Everything else of Hikeshi works without it."""
+    script = """
+import asyncio, sys
+sys.modules["dns"] = None
+from hikeshi.capabilities import Indicator
+from hikeshi.connector import Secret, Unsupported
+from hikeshi.connector.registry import build
+from hikeshi.secrets import Redactor
+from hikeshi_connectors.rpz import Rpz
+given = {"base_url": "dns://n", "zone": "z", "tsig_name": "k", "tsig_secret": Secret.of_value("aaaa")}
+rpz = build(Rpz, "rpz", given, Redactor())
+try:
+    asyncio.run(rpz.sinkholes_of([Indicator(kind="domain", value="evil.example")]))
+except Unsupported as exc:
+    print(exc.message)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "install hikeshi[dns]" in done.stdout, done.stderr
