@@ -28,6 +28,7 @@ from typing import Any
 import coverage
 import mutated
 import pytest
+from defective import install
 from mutants import NO_DEFECT, code_of, functions_of
 from pool import Outcome, Place, Pool, forked
 from reach import Reach, Tracing, begun, lines_until_now
@@ -232,6 +233,7 @@ def _by_collecting(names: Sequence[str], longest_s: float) -> int:
     wanted = Path(os.environ["TMPDIR"]) / "tests"
     wanted.write_text("\n".join(names), encoding="utf-8")
     os.environ[mutated.TESTS], os.environ[mutated.LONGEST] = str(wanted), str(longest_s)
+    install()  # here already: a conftest may import the module before any plugin is asked
     files = sorted({name.partition("::")[0] for name in names})
     # What was imported before cannot be rewritten, and need not be: no test is among it.
     known = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
