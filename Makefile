@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo console test test-real check bench bench-service crash crash-syscalls crash-disk crash-stop simulate-faults mutate vendors clean
+.PHONY: demo console test test-real check bench bench-service crash crash-syscalls crash-disk crash-stop simulate-faults mutate contracts vendors clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -40,6 +40,10 @@ mutate: $(READY)
 # Against real servers and kernels: installs what they need, as root and on Debian, and says what it skipped and why.
 test-real: $(READY)
 	@$(BIN)/python tests/real/run.py
+
+# The contract kit over every connector: products times checks.
+contracts: $(READY)
+	@$(BIN)/python tests/contract/table.py
 
 # The playbooks that ship against every product: dry, live, and undone.
 vendors: $(READY)

@@ -186,12 +186,13 @@ def half_a_body(bench: Bench) -> AsyncIterator[Problem]:
 
 
 async def no_answer_in_time(bench: Bench) -> AsyncIterator[Problem]:
-    """An answer that does not come is Timeout and may have been applied."""
+    """An answer that does not come is Timeout and may have been applied, before the effect as after it."""
     for case, spec in bench.sample(*_ALL):
-        outcome = await struck(bench, case, delay_s=1.6 * _SHORT_TIMEOUT_S, when="after")
-        text = _judge(spec, outcome, (Timeout,), Applied.MAYBE)
-        if text:
-            yield Problem(text, case.action)
+        for when in ("after", "before"):
+            outcome = await struck(bench, case, delay_s=1.6 * _SHORT_TIMEOUT_S, when=when)
+            text = _judge(spec, outcome, (Timeout,), Applied.MAYBE)
+            if text:
+                yield Problem(f"{when} the effect: {text}", case.action)
 
 
 async def html_is_no_answer(bench: Bench) -> AsyncIterator[Problem]:
