@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo console test test-real check bench bench-service crash crash-syscalls crash-disk crash-stop simulate-faults mutate contracts vendors clean
+.PHONY: demo console test test-real check bench bench-service bench-indicators crash crash-syscalls crash-disk crash-stop simulate-faults mutate contracts vendors clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -58,6 +58,10 @@ bench-service: $(READY)
 	@$(BIN)/python tests/bench/serving.py
 	@$(BIN)/python tests/bench/events.py
 	@$(BIN)/python tests/bench/events.py --kill
+
+# 100,000 indicators by the playbook beside a client that is written by hand, and a kill in the middle: 20 minutes.
+bench-indicators: $(READY)
+	@$(BIN)/python tests/bench/indicators.py
 
 crash: $(READY)
 	@$(BIN)/python tests/crash/run.py

@@ -59,7 +59,13 @@ def main() -> int:
     print(f"=== unit tests took {unit.took_s:.1f} s (limit {UNIT_LIMIT_S:g} s)", flush=True)
     # One file is one worker's: what it serves is shared by its tests, and most of them wait more than they compute.
     others = run(
-        "all other tests", "tests", "--ignore=tests/unit", "--ignore=tests/real", "--numprocesses=auto", "--dist=loadfile", *sys.argv[1:]
+        "all other tests",
+        "tests",
+        "--ignore=tests/unit",
+        "--ignore=tests/real",
+        "--numprocesses=auto",
+        "--dist=loadfile",
+        *sys.argv[1:],
     )
     print(f"=== all other tests took {others.took_s:.1f} s")
     for reason, times in (unit.skips + others.skips).items():

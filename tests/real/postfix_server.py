@@ -1,4 +1,4 @@
-"""Postfix, as a process with a configuration, a queue and mailboxes of its own: nothing of this machine's is touched."""
+"""Postfix, with a configuration, a queue and mailboxes of its own: nothing of this machine's is touched."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import smtplib
 import socket
 import subprocess
@@ -67,7 +68,9 @@ postlog unix-dgram n - n - 1 postlogd
 def why_not_postfix() -> str | None:
     """Return why there is no such server here, or None."""
     if shutil.which("postfix", path=_PATH) is None:
-        return "the Debian package postfix is not there; see packages.txt"
+        return (
+            "the Debian package postfix is not there (it takes the place of another mail server: install it yourself)"
+        )
     return None if os.geteuid() == 0 else "Postfix can only be started by root"
 
 
@@ -116,13 +119,22 @@ def postfix() -> Iterator[Postfix]:
         yield server
     finally:
         if process is not None:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(15)
+            _stop(folder, process)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """End the script that was started, and the master behind it, which is no child of ours and leads its own group."""
+    master = folder / "queue" / "pid" / "master.pid"
+    with contextlib.suppress(OSError, ValueError):
+        os.killpg(int(master.read_text()), signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(OSError, ValueError):
+            os.killpg(int(master.read_text()), signal.SIGKILL)
+        process.kill()
+        process.wait(10)
 
 
 def _configured(folder: Path) -> Postfix:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -68,7 +68,19 @@ def connector(kind: type[C], account: MotoAccount, transport: httpx.AsyncBaseTra
         given[secret] = Secret.of_value(str(given[secret]))
     built = build(kind, "aws", given, Redactor(), transport=transport)
     assert isinstance(built, kind)
+    _made.append(built)
     return built
+
+
+_made: list[Connector] = []
+
+
+@pytest.fixture(autouse=True)
+async def closed() -> AsyncIterator[None]:
+    """Close what the test made, in its own loop."""
+    yield
+    while _made:
+        await _made.pop().http.aclose()
 
 
 async def live(change: Awaitable[None]) -> None:
@@ -308,7 +320,6 @@ async def test_a_stale_lock_loses_nobodys_entry(account: MotoAccount, ip_set: di
     way = Intruder(account, ip_set)
     net = connector(AwsNetwork, account, transport=way, ip_set_v4=ip_set["ARN"])
     await live(net.block_indicators([BLOCKED], "r"))
-    await net.http.aclose()
     assert way.answers == [400, 200]
     entries = waf(account, "GetIPSet", Name="blocked", Id=ip_set["Id"])["IPSet"]["Addresses"]
     assert sorted(entries) == ["192.0.2.44/32", "198.51.100.7/32", "203.0.113.9/32"]

@@ -174,10 +174,13 @@ async def test_names_are_whole_and_hostile_ones_nobody(ad: Domain) -> None:
 async def test_refusals_say_what_they_are(ad: Domain, tmp_path: Path) -> None:
     """A wrong password, no right, no encryption, another certificate, somebody who is gone."""
     ad.add_user("emi")
-    emi = await one(connector(ad), "emi")
-    mine = {"bind_user": "emi@hikeshi.test", "password": USER_PASSWORD}
+    ad.add_user("iori")
+    emi, iori = await one(connector(ad), "emi"), await one(connector(ad), "iori")
+    mine = connector(ad, bind_user="iori@hikeshi.test", password=USER_PASSWORD)
     with pytest.raises(Forbidden):
-        await live(connector(ad, **mine).disable_user(emi, "r"))
+        await live(mine.disable_user(emi, "r"))
+    with pytest.raises(Unsupported, match="signs in"):
+        await live(mine.disable_user(iori, "r"))
     with pytest.raises(Unauthorized, match="52e"):
         await connector(ad, password="wrong").find_users("emi")
     plain = {"base_url": ad.address.replace("ldaps:", "ldap:"), "password_in_plain_text": True}

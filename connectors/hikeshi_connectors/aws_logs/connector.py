@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Sequence
@@ -116,10 +115,11 @@ class AwsLogs(AwsConnector, Siem, product="aws_logs"):
         """List what was noticed, or noticed again, in the last `since_s` seconds; archived findings are left out."""
         since = datetime.now(UTC) - timedelta(seconds=since_s)
         lists = {"guardduty": self._of_guardduty, "securityhub": self._of_security_hub}
-        found = await asyncio.gather(
-            *(lists[each](since, severity) for each in dict.fromkeys(self.settings.detections))
-        )
-        return sorted((alert for each in found for alert in each), key=lambda alert: alert.at, reverse=True)
+        # One after the other: what fails in one leaves nothing running in the other.
+        found = [
+            alert for each in dict.fromkeys(self.settings.detections) for alert in await lists[each](since, severity)
+        ]
+        return sorted(found, key=lambda alert: alert.at, reverse=True)
 
     async def _of_guardduty(self, since: datetime, severity: Severity | None) -> list[Alert]:
         found: list[Alert] = []

@@ -65,35 +65,33 @@ class AclEntries:
 
         A number that somebody else took in between is noticed by AWS; then the ACLs are read anew.
         """
+        begun = False
         async with self._turn:
-            begun = False
             for left in reversed(range(_TRIES)):
-                entries = await self._read()
-                steps = list(self._added(entries, networks) if blocked else _removed(entries, networks))
-                if not steps and not begun:
-                    raise Conflict(f"{self._name}: the network ACLs are so already")
                 try:
+                    entries = await self._read()
+                    steps = list(self._added(entries, networks) if blocked else _removed(entries, networks))
+                    if not steps and not begun:
+                        raise Conflict(f"{self._name}: the network ACLs are so already")
                     for step in steps:
-                        await self._send(step, begun=begun)
+                        await self._send(step)
                         begun = True
-                except StaleLock:
-                    if not left:
-                        raise
-                    continue
+                except ConnectorError as exc:
+                    if isinstance(exc, StaleLock) and left:
+                        continue
+                    if begun:
+                        exc.applied = Applied.MAYBE
+                    raise
                 return {}
         raise AssertionError("unreachable")
 
-    async def _send(self, step: _Step, *, begun: bool) -> None:
+    async def _send(self, step: _Step) -> None:
         try:
             await self._aws.form(EC2, step.operation, step.params)
         except NotFound as exc:
             if step.operation != "DeleteNetworkAclEntry":
                 raise
-            raise StaleLock(exc.message, applied=Applied.MAYBE if begun else Applied.NO) from exc
-        except ConnectorError as exc:
-            if begun:
-                exc.applied = Applied.MAYBE
-            raise
+            raise StaleLock(exc.message) from exc  # somebody else deleted it
 
     def _added(self, entries: Sequence[_Entry], networks: Sequence[Network]) -> Iterator[_Step]:
         for acl in self._acls:

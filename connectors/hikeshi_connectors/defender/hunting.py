@@ -29,8 +29,9 @@ _DOMAIN: Final = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])
 _LATEST = "summarize arg_max(Timestamp, DeviceName, {columns}), Times = count() by DeviceId"
 _FILE_TABLES = "union DeviceFileEvents, DeviceProcessEvents, DeviceImageLoadEvents"
 _INVENTORY = "DeviceTvmSoftwareInventory"
+# Reports without a platform are heartbeats that say nothing else.
 _FACING = (
-    "DeviceInfo | where DeviceId in~ ({ids})"
+    "DeviceInfo | where DeviceId in~ ({ids}) | where OSPlatform != ''"
     " | summarize arg_max(Timestamp, DeviceName, OSPlatform, IsInternetFacing) by DeviceId"
 )
 
@@ -55,9 +56,8 @@ class Hunting:
     async def connections(self, address: str, since_s: int) -> list[Activity]:
         """Return each machine that talked to an address or domain, with the last time that it did, newest first."""
         wanted, condition, by = _by_address(address)
-        columns = "RemotePort, RemoteUrl"
         query = f"DeviceNetworkEvents | where {ago(since_s)} | where {condition} | "
-        rows = await self._rows(query + _LATEST.format(columns=columns) + by)
+        rows = await self._rows(query + _LATEST.format(columns="RemotePort") + by)
         with understood(f"{self._connector}: advanced hunting"):
             hits = [row for row in rows if not by or _host_in(str(row["RemoteUrl"])) == wanted]
             return [self._activity(row, "connection", wanted, _port(row)) for row in _newest_of_each(hits)]

@@ -2,8 +2,7 @@
 
 Faithful where it hurts: a machine action is pending until the machine has done it, a second one is refused while the
 first is under way, an isolation of an isolated machine stays pending, an indicator overwrites the one for its value,
-names are compared in lower case only, links to next pages name the older host. What the documentation leaves open is
-named in checklist.toml.
+links to next pages name the older host. What the documentation leaves open is named in checklist.toml.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, ClassVar
 
 from starlette.requests import Request
@@ -23,10 +21,10 @@ from hikeshi.testing.estate import Estate
 from hikeshi.testing.faults import Faults
 from hikeshi.testing.simulator import Simulator, bearer_token
 from hikeshi_connectors.defender.simulated_records import Records
+from hikeshi_connectors.defender.simulated_request import batch, body_in, filter_of, getter, number, refused
 from hikeshi_connectors.defender.simulated_state import Actions, IndicatorList
-from hikeshi_connectors.microsoft.simulated_answers import Refusal, answering, body_of, give_token
+from hikeshi_connectors.microsoft.simulated_answers import Refusal, answering, give_token
 from hikeshi_connectors.microsoft.simulated_clock import ServiceClock
-from hikeshi_connectors.microsoft.simulated_filter import FilterError, parse_filter
 from hikeshi_connectors.microsoft.simulated_kql import KqlError, run_query
 
 __all__ = ["ALL_PERMISSIONS", "DefenderSimulator"]
@@ -43,7 +41,6 @@ ALL_PERMISSIONS = frozenset(
 )
 _CODES = {400: "BadRequest", 404: "NotFound", 405: "BadRequest", 429: "TooManyRequests", 500: "InternalServerError"}
 _PAGE_MOST = 10_000
-_BATCH_MOST = 500
 _MACHINE_FIELDS = frozenset(
     {"computerDnsName", "id", "version", "deviceValue", "machineTags", "lastSeen", "onboardingStatus", "lastIpAddress"}
     | {"healthStatus", "osPlatform", "rbacGroupId"}
@@ -53,9 +50,7 @@ _ALERT_FIELDS = frozenset({"alertCreationTime", "lastUpdateTime", "id", "status"
 _INDICATOR_FIELDS = frozenset({"indicatorValue", "indicatorType", "action", "severity", "title", "expirationTime"})
 _VALUE = re.compile(r"indicatorValue eq '([^']*)'")
 _BY_VALUE = re.compile(rf"{_VALUE.pattern}(?: or {_VALUE.pattern})*")
-_MOMENTS = frozenset({"alertCreationTime", "lastSeen", "creationDateTimeUtc", "expirationTime"})
 _ISOLATION_TYPES = frozenset({"Full", "Selective", "UnManagedDevice"})
-Getter = Callable[[str], Any]
 
 
 class DefenderSimulator(Simulator):
@@ -140,11 +135,11 @@ class DefenderSimulator(Simulator):
             return None
         token = bearer_token(request)
         if token is None or not self.tokens.is_valid(token):
-            return _refused(401, "Unauthorized", "Unauthorized (invalid or expired authorization header).")
+            return refused(401, "Unauthorized", "Unauthorized (invalid or expired authorization header).")
         return None
 
     def error(self, status: int, detail: str) -> Response:
-        return _refused(status, _CODES.get(status, "BadRequest"), detail)
+        return refused(status, _CODES.get(status, "BadRequest"), detail)
 
     def too_many_requests(self, retry_after_s: float) -> Response:
         answer = self.error(429, "Quota exceeded, retry later.")
@@ -152,7 +147,7 @@ class DefenderSimulator(Simulator):
         return answer
 
     def _answering(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        return answering(handler, _refused)
+        return answering(handler, refused)
 
     async def token(self, request: Request) -> Response:
         answer, _, _ = await give_token(self, request, self.token_life_s)
@@ -162,7 +157,7 @@ class DefenderSimulator(Simulator):
 
     async def list_machines(self, request: Request) -> Response:
         self._need("Machine.Read.All")
-        wanted = _filter(request, _MACHINE_FIELDS)
+        wanted = filter_of(request, _MACHINE_FIELDS)
         hosts = [each for each in self.estate.hosts.values() if wanted(self._records.machine_getter(each))]
         return self._page(request, "Machines", hosts, self._records.machine)
 
@@ -175,8 +170,8 @@ class DefenderSimulator(Simulator):
 
     async def list_actions(self, request: Request) -> Response:
         self._need("Machine.Read.All")
-        wanted = _filter(request, _ACTION_FIELDS)
-        found = [each for each in self._actions.all() if wanted(_getter(each))]
+        wanted = filter_of(request, _ACTION_FIELDS)
+        found = [each for each in self._actions.all() if wanted(getter(each))]
         return self._page(request, "MachineActions", found, _action_shown)
 
     async def isolate(self, request: Request) -> Response:
@@ -194,7 +189,7 @@ class DefenderSimulator(Simulator):
 
     async def _commented(self, request: Request) -> dict[str, Any]:
         self._need("Machine.Isolate")
-        body = await _body(request)
+        body = await body_in(request)
         if not body.get("Comment"):
             raise Refusal(400, "MissingRequiredParameter", "Parameter Comment is missing.")
         return body
@@ -211,10 +206,10 @@ class DefenderSimulator(Simulator):
 
     async def list_alerts(self, request: Request) -> Response:
         self._need("Alert.Read.All")
-        wanted = _filter(request, _ALERT_FIELDS)
+        wanted = filter_of(request, _ALERT_FIELDS)
         expanded = request.query_params.get("$expand") == "evidence"
         records = (self._records.alert(each) for each in self.estate.alerts.values())
-        found = [each for each in records if wanted(_getter(each))]
+        found = [each for each in records if wanted(getter(each))]
         return self._page(request, "Alerts", found, lambda alert: alert if expanded else {**alert, "evidence": []})
 
     async def get_file(self, request: Request) -> Response:
@@ -227,7 +222,7 @@ class DefenderSimulator(Simulator):
 
     async def hunt(self, request: Request) -> Response:
         self._need("AdvancedQuery.Read.All")
-        query = (await _body(request)).get("Query")
+        query = (await body_in(request)).get("Query")
         if not isinstance(query, str) or not query:
             raise Refusal(400, "MissingRequiredParameter", "Parameter Query is missing.")
         try:
@@ -247,13 +242,13 @@ class DefenderSimulator(Simulator):
             values = dict.fromkeys(value.lower() for value in _VALUE.findall(asked))
             found = [active[value] for value in values if value in active]
         else:
-            wanted = _filter(request, _INDICATOR_FIELDS)
-            found = [each for each in active.values() if wanted(_getter(each))]
+            wanted = filter_of(request, _INDICATOR_FIELDS)
+            found = [each for each in active.values() if wanted(getter(each))]
         return self._page(request, "Indicators", found, dict)
 
     async def import_indicators(self, request: Request) -> Response:
         self._need("Ti.ReadWrite.All")
-        entries = _batch((await _body(request)).get("Indicators"), dict)
+        entries = batch((await body_in(request)).get("Indicators"), dict)
         return JSONResponse({"value": [self._imported(entry) for entry in entries]})
 
     def _imported(self, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -266,7 +261,7 @@ class DefenderSimulator(Simulator):
 
     async def delete_indicators(self, request: Request) -> Response:
         self._need("Ti.ReadWrite.All")
-        ids = _batch((await _body(request)).get("IndicatorIds"), str)
+        ids = batch((await body_in(request)).get("IndicatorIds"), str)
         value_of = {each["id"]: value for value, each in self._indicators.active().items()}
         missing = [one for one in ids if one not in value_of]
         if missing:
@@ -284,8 +279,8 @@ class DefenderSimulator(Simulator):
     def _page(
         self, request: Request, context: str, items: Sequence[Any], shown: Callable[[Any], Mapping[str, Any]]
     ) -> Response:
-        start = _number(request, "$skip", 0)
-        asked = min(_number(request, "$top", _PAGE_MOST), _PAGE_MOST)
+        start = number(request, "$skip", 0)
+        asked = min(number(request, "$top", _PAGE_MOST), _PAGE_MOST)
         end = start + min(asked, self.most_on_a_page)
         answer: dict[str, Any] = {
             "@odata.context": f"https://api.securitycenter.microsoft.com/api/$metadata#{context}",
@@ -297,51 +292,5 @@ class DefenderSimulator(Simulator):
         return JSONResponse(answer)
 
 
-def _refused(status: int, code: str, message: str) -> Response:
-    error = {"code": code, "message": message, "target": "43f4cb08-0000-4000-8000-000000000000"}
-    return JSONResponse({"error": error}, status_code=status)
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    return await body_of(request, unsuited="InvalidRequestBody", unreadable="InvalidRequestBody")
-
-
-def _batch(entries: Any, kind: type) -> list[Any]:
-    if not isinstance(entries, list) or not entries or not all(isinstance(each, kind) for each in entries):
-        raise Refusal(400, "InvalidRequestBody", "Request body is incorrect")
-    if len(entries) > _BATCH_MOST:
-        text = f"Maximum batch size exceeded. Received: {len(entries)}, allowed: {_BATCH_MOST}."
-        raise Refusal(400, "MaximumBatchSizeExceeded", text)
-    return entries
-
-
-def _filter(request: Request, known: frozenset[str]) -> Callable[[Getter], bool]:
-    text = request.query_params.get("$filter")
-    if text is None:
-        return lambda _: True
-    try:
-        found = parse_filter(text, ordered=True)
-    except FilterError as exc:
-        raise Refusal(400, "ODataError", f"Invalid OData URI query: {exc}") from exc
-    if unknown := found.properties - known:
-        raise Refusal(400, "ODataError", f"Invalid OData URI query: filtering by {sorted(unknown)} is not supported")
-    return found.test
-
-
-def _getter(record: Mapping[str, Any]) -> Getter:
-    def get(name: str) -> Any:
-        value = record.get(name)
-        return datetime.fromisoformat(value) if name in _MOMENTS and value else value
-
-    return get
-
-
 def _action_shown(action: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in action.items() if name not in ("hostId", "stuck")}
-
-
-def _number(request: Request, name: str, usual: int) -> int:
-    text = request.query_params.get(name, str(usual))
-    if not text.isdecimal():
-        raise Refusal(400, "ODataError", f"Invalid OData URI query: {name}")
-    return int(text)

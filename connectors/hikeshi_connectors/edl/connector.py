@@ -86,6 +86,7 @@ class Edl(Connector, Firewall, product="edl"):
             await self.commit(
                 PreviewedRequest("ADD", self._address, body),
                 lambda: asyncio.to_thread(self.store.add, changes, reason[:_REASON_MOST], expires_in_s),
+                last=True,
             )
         _raise(refused, sent=bool(changes))
 
@@ -98,6 +99,7 @@ class Edl(Connector, Firewall, product="edl"):
             await self.commit(
                 PreviewedRequest("REMOVE", self._address, {**changes}),
                 lambda: asyncio.to_thread(self.store.remove, changes),
+                last=True,
             )
         _raise(refused, sent=bool(changes))
 

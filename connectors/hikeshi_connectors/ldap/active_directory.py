@@ -55,6 +55,7 @@ class ActiveDirectory(Dialect):
             display_name=entry.text("displayName"),
             email=entry.text("mail"),
             department=entry.text("department"),
+            logins=tuple(text for text in entry.texts("sAMAccountName") if text != login),
         )
 
     def names_of(self, entry: Entry) -> Collection[str]:

@@ -157,7 +157,8 @@ class Ldap(Connector, Identity, product="ldap"):
     async def _modify(self, session: Session, dn: str, parts: Sequence[Modification]) -> None:
         """Send a modification on a connection that stands already: nothing but it leaves after the last permission."""
         address = f"{self.settings.base_url.rstrip('/')}/{quote(dn, safe='=,')}"
-        await self.commit(PreviewedRequest("MODIFY", address, ldif(dn, parts)), lambda: session.modify(dn, parts))
+        preview = PreviewedRequest("MODIFY", address, ldif(dn, parts))
+        await self.commit(preview, lambda: session.modify(dn, parts), last=True)
 
 
 def _is_id(text: str) -> bool:

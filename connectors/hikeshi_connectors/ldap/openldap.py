@@ -51,6 +51,7 @@ class OpenLdap(Dialect):
             display_name=entry.text("displayName") or (shown[0] if shown else None),
             email=mails[0] if mails else None,
             department=departments[0] if departments else None,
+            logins=tuple(logins[1:]),
         )
 
     def names_of(self, entry: Entry) -> Collection[str]:

@@ -66,17 +66,17 @@ class Domain(Protocol):
 
 
 class LdapServer(socketserver.ThreadingTCPServer):
-    """Listens on a loopback port, under TLS, with a thread for each connection."""
+    """Serves a socket that listens, under TLS, with a thread for each connection."""
 
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = True
-    request_queue_size = 128
 
-    def __init__(self, domain: Domain, context: ssl.SSLContext) -> None:
+    def __init__(self, domain: Domain, listener: socket.socket, context: ssl.SSLContext) -> None:
+        super().__init__(listener.getsockname(), _Connection, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
         self.domain = domain
         self._context = context
-        super().__init__(("127.0.0.1", 0), _Connection)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         # Here, in the connection's thread, so that a slow handshake keeps nobody waiting.

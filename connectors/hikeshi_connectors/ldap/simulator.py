@@ -6,9 +6,11 @@ name as their method: BIND, SEARCH or MODIFY. A status stands for the result tha
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,38 +53,41 @@ class LdapSimulator(Simulator):
         self.page_most = 1000
         self.tree = Tree(estate)
         self._one_at_a_time = threading.Lock()
-        self._address = ""
-        self._ca_file = ""
+        self._there: _Place | None = None
 
     def routes(self) -> list[BaseRoute]:
         return []
 
     def settings_at(self, base_url: str) -> dict[str, Any]:
-        if not self._address:
-            return self.connector_settings(base_url)
-        return {"product": self.product, "base_url": self._address, "ca_file": self._ca_file, **self.demo_settings}
+        given = self.connector_settings(base_url)
+        return {**given, "base_url": self._place().address, "ca_file": str(self._place().certificate.file)}
 
     @classmethod
-    def connector_settings(cls, base_url: str) -> dict[str, Any]:  # noqa: ARG003 - the port is known once it is served
+    def connector_settings(cls, base_url: str) -> dict[str, Any]:  # noqa: ARG003 - the port is the system's to choose
         return {"product": cls.product, "base_url": "ldaps://127.0.0.1:636", **cls.demo_settings}
 
     @contextmanager
     def beside(self) -> Iterator[None]:
-        with TemporaryDirectory(prefix="hikeshi-ldap-") as folder:
-            certificate = make_certificate(Path(folder), "127.0.0.1")
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate.file, certificate.key_file)
-            with LdapServer(self, context) as server:
-                self._address = f"ldaps://127.0.0.1:{server.server_address[1]}"
-                self._ca_file = str(certificate.file)
-                thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="directory", daemon=True)
-                thread.start()
-                try:
-                    yield
-                finally:
-                    server.shutdown()
-                    thread.join()
-                    self._address = self._ca_file = ""
+        place = self._place()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(place.certificate.file, place.certificate.key_file)
+        with LdapServer(self, place.listener, context) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="directory", daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                server.shutdown()
+                thread.join()
+                self._there = None
+                place.close()
+
+    def _place(self) -> _Place:
+        """Return where the directory listens, or will listen: settings are asked for before it is served, too."""
+        if self._there is None:
+            self._there = _Place()
+            weakref.finalize(self, self._there.close)
+        return self._there
 
     def shows(self) -> dict[str, Any]:
         users = self.estate.users.values()
@@ -132,7 +137,7 @@ class LdapSimulator(Simulator):
         return answer
 
     def _url(self, dn: str) -> str:
-        return f"{self._address}/{quote(dn, safe='=,')}"
+        return f"{self._place().address}/{quote(dn, safe='=,')}"
 
     # --- faults
 
@@ -156,6 +161,20 @@ class LdapSimulator(Simulator):
         if operation == "MODIFY":
             self.record_change("MODIFY", self._url(path), None, applied=False)
         return Answer()
+
+
+class _Place:
+    """A loopback port that is ours, and a certificate for it."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._folder = TemporaryDirectory(prefix="hikeshi-ldap-")
+        self.certificate = make_certificate(Path(self._folder.name), "127.0.0.1")
+        self.address = f"ldaps://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def close(self) -> None:
+        self.listener.close()
+        self._folder.cleanup()
 
 
 def _lets_work(fault: Fault) -> bool:

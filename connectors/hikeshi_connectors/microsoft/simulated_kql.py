@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from hikeshi_connectors.microsoft.simulated_kql_terms import KqlError, Row, Terms, mentions
+from hikeshi_connectors.microsoft.simulated_kql_terms import KqlError, Row, Terms, mentions, order_of
 
 __all__ = ["KqlError", "run_query"]
 
@@ -99,7 +99,7 @@ class _Query:
         ascending = self._terms.take_if("asc")
         if not ascending:
             self._terms.take_if("desc")
-        return sorted(rows, key=lambda row: str(row.get(column) or ""), reverse=not ascending)
+        return sorted(rows, key=lambda row: order_of(row.get(column)), reverse=not ascending)
 
     def _column(self) -> str:
         """Read a column to sort by: its name, or `column_ifexists` with a moment for rows that lack it."""
@@ -135,12 +135,12 @@ class _Query:
         if function == "count" and not columns:
             return lambda rows: {name if name != "count" else "count_": len(rows)}
         if function == "max" and len(columns) == 1:
-            return lambda rows: {name: max(row[columns[0]] for row in rows)}
+            return lambda rows: {name: max((row[columns[0]] for row in rows), key=order_of)}
         if function == "arg_max" and columns:
             return lambda rows: _latest(rows, columns)
         raise KqlError(f"Unknown function: '{function}'.")
 
 
 def _latest(rows: list[Row], columns: list[str]) -> Row:
-    latest = max(rows, key=lambda row: str(row.get(columns[0])))
+    latest = max(rows, key=lambda row: order_of(row.get(columns[0])))
     return {column: latest.get(column) for column in columns}

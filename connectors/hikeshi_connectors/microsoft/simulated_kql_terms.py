@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-__all__ = ["KqlError", "Row", "Terms", "mentions"]
+__all__ = ["KqlError", "Row", "Terms", "mentions", "order_of"]
 
 Row = Mapping[str, Any]
 Value = Callable[[Row], Any]
@@ -32,6 +32,16 @@ def mentions(row: Row, sought: str) -> bool:
     """Say whether a field of the row holds the text as whole terms, in any case, as `has` and `search` do."""
     term = re.compile(rf"(?<![0-9a-z]){re.escape(sought.lower())}(?![0-9a-z])")
     return any(term.search(str(value).lower()) for value in row.values() if value is not None)
+
+
+def order_of(value: Any) -> tuple[int, float, str]:
+    """Return what values are ordered by: nothing first, then numbers and moments, then texts."""
+    known = _moment(value)
+    if known is None:
+        return 0, 0.0, ""
+    if isinstance(known, datetime):
+        return 1, known.timestamp(), ""
+    return (1, float(known), "") if isinstance(known, (int, float)) else (2, 0.0, str(known))
 
 
 class Terms:

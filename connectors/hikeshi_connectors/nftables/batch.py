@@ -22,6 +22,7 @@ class Batch:
 
     sets: dict[str, dict[Network, list[str]]] = field(default_factory=dict)
     refused: dict[str, ConnectorError] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
 
     @property
     def network_sets(self) -> list[str]:
@@ -36,7 +37,7 @@ class Batch:
         """Raise what was refused, if anything was: alone as itself, beside others as PartialFailure."""
         if not self.refused:
             return
-        if len(self.refused) == 1 and not any(self.sets.values()):
+        if len(self.asked) == 1:
             raise next(iter(self.refused.values()))
         raise PartialFailure(self.refused)
 
@@ -45,6 +46,7 @@ def sort_indicators(indicators: Iterable[Indicator], set_of: Callable[[Network],
     """Sort indicators; `set_of` names the set for an address or network, or raises a ConnectorError."""
     batch = Batch()
     for indicator in indicators:
+        batch.asked.add(indicator.value)
         try:
             network = network_of(indicator)
             batch.sets.setdefault(set_of(network), {}).setdefault(network, []).append(indicator.value)

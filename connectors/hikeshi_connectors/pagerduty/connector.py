@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import Field
@@ -26,7 +27,6 @@ from hikeshi.connector import (
 )
 from hikeshi.connector.route import SeenRequest
 from hikeshi_connectors.pagerduty.answers import check_answer
-from hikeshi_connectors.pagerduty.key_transport import KEY_HEADER, KeyTransport
 
 __all__ = ["PagerDuty"]
 
@@ -65,8 +65,7 @@ class PagerDuty(Connector, Messaging, product="pagerduty"):
             **{_label("on call", name): key for name, key in self.settings.on_call.items()},
         }
         # The Events API takes its credential in the body alone, and bodies are shown in plans and records.
-        self.http.sign = self._key_for
-        self.http._transport = KeyTransport(self.http._transport)
+        self.http.seal = self._with_key
 
     async def page(self, to: str, text: str, severity: Severity = "high") -> Message:
         """Open an alert at the service that `to` stands for in the setting `on_call`; sent again, it opens no second.
@@ -104,12 +103,6 @@ class PagerDuty(Connector, Messaging, product="pagerduty"):
     def check(self, response: Response) -> None:
         check_answer(response)
 
-    def check_secrets(self) -> None:
-        """Raise SecretUnavailable if one of the keys is not there."""
-        super().check_secrets()
-        for key in self._keys.values():
-            self.reveal(key or self.settings.routing_key)
-
     def _known(self, asked: str, names: Mapping[str, Any], setting: str) -> str:
         """Return the name as the settings have it; case and a '#' before it do not matter."""
         wanted = asked.removeprefix("#").casefold()
@@ -122,13 +115,15 @@ class PagerDuty(Connector, Messaging, product="pagerduty"):
     def _dedup_key(self) -> str:
         return "hikeshi-" + (hashlib.sha256(self.key.encode()).hexdigest()[:40] if self.key else uuid.uuid4().hex)
 
-    async def _key_for(self, seen: SeenRequest) -> Mapping[str, str]:
-        """Return the key that a request stands for, for the transport alone. Raises SecretUnavailable, Unauthorized."""
-        label = json.loads(seen.content)["routing_key"]
+    async def _with_key(self, seen: SeenRequest) -> SeenRequest:
+        """Return a request with the key that it names. Raises SecretUnavailable, Unauthorized."""
+        event = json.loads(seen.content)
+        label = event["routing_key"]
         key = self.reveal(self._keys[label] or self.settings.routing_key)
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise Unauthorized(f"{self.name}: the {label} has characters that no key has; copy it again")
-        return {KEY_HEADER: key}
+        content = json.dumps({**event, "routing_key": key}, separators=(",", ":"))
+        return replace(seen, content=content.encode())
 
 
 def _label(kind: str, name: str) -> str:

@@ -131,7 +131,8 @@ class Rpz(Connector, Dns, product="rpz"):
                 refused |= {value: unsent for owner in rest for value in wanted[owner.removeprefix("*.")]}
                 refused |= {value: error for owner in lot for value in wanted[owner.removeprefix("*.")]}
                 break
-        if len(refused) == 1 and not names and len(wanted) <= 1:
+        accepted = {value for values in wanted.values() for value in values} - refused.keys()
+        if len(refused) == 1 and not accepted:
             raise next(iter(refused.values()))
         if refused:
             raise PartialFailure(refused)

@@ -1,7 +1,4 @@
-"""The secret address of a workflow: checked, and put into a request in the moment in which it leaves.
-
-The rule: what plans, records and errors show is the request before this; nothing behind this is ever shown.
-"""
+"""The secret address of a workflow, checked before anything is sent to it."""
 
 from __future__ import annotations
 
@@ -9,10 +6,7 @@ import httpx
 
 from hikeshi.connector import Unauthorized
 
-__all__ = ["ADDRESS_HEADER", "AddressTransport", "whole_address"]
-
-ADDRESS_HEADER = "x-hikeshi-address"
-"""Carries the address from where credentials are resolved to here. It does not leave the process."""
+__all__ = ["whole_address"]
 
 
 def whole_address(given: str, base_url: str, what: str) -> str:
@@ -35,23 +29,3 @@ def _written(text: str) -> str:
         return str(httpx.URL(text)) if text.isascii() and text.isprintable() and " " not in text else ""
     except httpx.InvalidURL:
         return ""
-
-
-class AddressTransport(httpx.AsyncBaseTransport):
-    """Sends a request to the address in its header."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-        self._inner = inner
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        address = request.headers.get(ADDRESS_HEADER)
-        if address is None:
-            return await self._inner.handle_async_request(request)
-        kept = [pair for pair in request.headers.raw if pair[0].lower() not in (ADDRESS_HEADER.encode(), b"host")]
-        there = httpx.Request(
-            request.method, address, headers=kept, content=request.content, extensions=request.extensions
-        )
-        return await self._inner.handle_async_request(there)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()

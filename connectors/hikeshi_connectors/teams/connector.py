@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from hikeshi.capabilities import Message, Messaging, Severity
 from hikeshi.connector import Connector, ConnectorSettings, NotFound, Pace, Response, Secret, Unsupported
 from hikeshi.connector.route import SeenRequest
-from hikeshi_connectors.teams.address import ADDRESS_HEADER, AddressTransport, whole_address
+from hikeshi_connectors.teams.address import whole_address
 from hikeshi_connectors.teams.answers import check_answer
 from hikeshi_connectors.teams.cards import fitting, page_card, post_card, question_card
 
@@ -76,8 +77,7 @@ class Teams(Connector, Messaging, product="teams"):
     settings: Settings
 
     def set_up(self) -> None:
-        self.http.sign = self._address_for
-        self.http._transport = AddressTransport(self.http._transport)
+        self.http.seal = self._to_address
 
     async def post(
         self, channel: str, text: str, severity: Severity | None = None, thread: str | None = None
@@ -150,14 +150,11 @@ class Teams(Connector, Messaging, product="teams"):
     def _own_id(self) -> str:
         return hashlib.sha256(self.key.encode()).hexdigest()[:32] if self.key else uuid.uuid4().hex
 
-    async def _address_for(self, seen: SeenRequest) -> Mapping[str, str]:
-        """Return the address that a request stands for, for the transport alone.
-
-        Raises SecretUnavailable, Unauthorized.
-        """
+    async def _to_address(self, seen: SeenRequest) -> SeenRequest:
+        """Return a request to the address of the channel that it names. Raises SecretUnavailable, Unauthorized."""
         name = self._known(unquote(urlsplit(seen.url).path.rpartition("/")[2]))
         address = self._revealed(self.settings.channels[name] or self.settings.secret_url)
-        return {ADDRESS_HEADER: whole_address(address, self.settings.base_url, f"{self.name}: the address of {name}")}
+        return replace(seen, url=whole_address(address, self.settings.base_url, f"{self.name}: the address of {name}"))
 
     def _revealed(self, secret: Secret) -> str:
         """Return an address; each part of it that would open the workflow is masked on its own as well."""

@@ -86,7 +86,10 @@ def _is_turned_away(scope: Scope, status: int | None) -> bool:
 def _shown(path: str) -> str:
     """Return a path for the log, without the secret that may stand in that of a published list."""
     parts = path.split("/")
-    return "/".join([*parts[:3], "...", parts[-1]]) if parts[1:2] == ["lists"] and len(parts) > 4 else path
+    if parts[1:2] != ["lists"] or len(parts) < 4:
+        return path
+    name = parts[-1] if parts[-1].endswith(".txt") else "..."
+    return "/".join([*parts[:3], *(["..."] if len(parts) > 4 else []), name])
 
 
 class _Answer:

@@ -44,6 +44,7 @@ class ListDoor:
         # With a secret in the path, where a product cannot authenticate.
         paths = (f"{_BELOW}{{instance}}/{{file}}", f"{_BELOW}{{instance}}/{{secret}}/{{file}}")
         self._lists = Starlette(routes=[Route(path, answer, methods=list(_METHODS)) for path in paths])
+        self._lists.router.redirect_slashes = False  # it would answer with the path, and the secret in it
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         below = scope["type"] == "http" and scope["path"].startswith(_BELOW)

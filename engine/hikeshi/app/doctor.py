@@ -19,6 +19,7 @@ __all__ = ["check_products", "check_project", "otel_is_wanted"]
 _ASK_TIMEOUT_S: Final = 15.0
 _NOBODY: Final = "hikeshi-doctor"  # nobody is called so: a search for it is answered with nothing
 _MOST_LISTED: Final = 20
+_POLLED_WITHIN_S: Final = 600.0
 
 
 def check_project(app: Hikeshi) -> Iterator[Finding]:
@@ -84,6 +85,27 @@ def _connectors(app: Hikeshi) -> Iterator[Finding]:
             )
         if not wrong:
             yield fine("connectors", f"{name}: settings and secrets are there; not asked", where)
+            yield from _lists(app, name)
+
+
+def _lists(app: Hikeshi, name: str) -> Iterator[Finding]:
+    """Give what is wrong with the lists that a connector publishes: what nobody fetches blocks nothing."""
+    from hikeshi.connector.errors import ConnectorError
+    from hikeshi.connector.registry import ConnectorNotUsable
+
+    try:
+        published = app.instances.get(name).published_lists()
+        standings = () if published is None else published.standings()
+    except (ConnectorError, ConnectorNotUsable) as exc:
+        yield problem("lists", f"{name}: {exc}", "", "nothing it blocks is served: mend that first")
+        return
+    for each in standings:
+        polled = each.polled_at
+        age_s = None if polled is None else (app.clock.now() - polled).total_seconds()
+        if each.entries and (age_s is None or age_s > _POLLED_WITHIN_S):
+            since = "never" if age_s is None else f"not for {age_s / 60:.0f} minutes"
+            text = f"{name}: {each.name} has {each.entries} entries and was {since} fetched: they block nothing"
+            yield warning("lists", text, "", "see the external dynamic list on the firewall, and whether serve runs")
 
 
 def _webhook_secrets(app: Hikeshi) -> Iterator[Finding]:

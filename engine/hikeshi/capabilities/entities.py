@@ -94,7 +94,7 @@ class Host(Entity):
 
 
 class User(Entity):
-    """An account in one directory; `name` is its sign-in name."""
+    """An account in one directory; `name` is its sign-in name, `logins` are the others that it has."""
 
     entity_kind = "user"
 
@@ -102,9 +102,10 @@ class User(Entity):
     email: str | None = None
     department: str | None = None
     guest: bool = False
+    logins: tuple[str, ...] = ()
 
     def aliases(self) -> tuple[str, ...]:
-        return tuple(text for text in (self.id, self.name, self.email) if text)
+        return tuple(text for text in (self.id, self.name, self.email, *self.logins) if text)
 
 
 class Group(Entity):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hikeshi.connector.published import PublishedLists
     from hikeshi.connector.response import Response
 
-__all__ = ["Connector", "ConnectorSettings"]
+__all__ = ["Connector", "ConnectorSettings", "secrets_in"]
 
 T = TypeVar("T")
 
@@ -110,9 +110,8 @@ class Connector:
 
     def check_secrets(self) -> None:
         """Raise SecretUnavailable if a secret of this instance is not there, before anything depends on it."""
-        for value in vars(self.settings).values():
-            if isinstance(value, Secret):
-                self.reveal(value)
+        for value in secrets_in(self.settings):
+            self.reveal(value)
 
     def published_lists(self) -> PublishedLists | None:
         """Return the lists that the service serves for this instance, for products that poll them, or None."""
@@ -124,15 +123,16 @@ class Connector:
         door = current_door()
         return "" if door is None else door.key
 
-    async def commit(self, preview: PreviewedRequest, do: Callable[[], Awaitable[T]]) -> T:
+    async def commit(self, preview: PreviewedRequest, do: Callable[[], Awaitable[T]], *, last: bool = False) -> T:
         """Make a change over a protocol that is not HTTP, under the same rule: previewed in a plan, sent when live.
 
-        Raises RouteRefused where a change is not allowed; a plan ends the preview here.
+        `last` promises that the action makes no further change, so that a plan is known to show all of it. Raises
+        RouteRefused where a change is not allowed; a plan ends the preview here.
         """
         door = current_door()
         if door is None:
             raise RouteRefused(f"{self.name}: {preview.method} {preview.url} outside of an action")
-        if not door.admit(preview, last=False):
+        if not door.admit(preview, last=last):
             door.look("commit")
         door.leave()
         return await do()
@@ -164,3 +164,18 @@ class Connector:
             if not name.startswith("_") and name not in known and inspect.iscoroutinefunction(getattr(cls, name))
         ]
         return tuple(build_spec(cls.product, cls, name) for name in own)
+
+
+def secrets_in(settings: Any) -> Iterator[Secret]:
+    """Give every secret of settings, in maps, lists and models inside of them too."""
+    if isinstance(settings, Secret):
+        yield settings
+    elif isinstance(settings, Mapping):
+        for value in settings.values():
+            yield from secrets_in(value)
+    elif isinstance(settings, (list, tuple)):
+        for value in settings:
+            yield from secrets_in(value)
+    elif isinstance(settings, BaseModel):
+        for name in type(settings).model_fields:
+            yield from secrets_in(getattr(settings, name))

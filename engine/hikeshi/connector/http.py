@@ -29,6 +29,7 @@ _BODY_MOST_BYTES = 64 * 1024 * 1024
 _HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": f"hikeshi/{__version__}"}
 Authorize = Callable[[], Awaitable[Mapping[str, str]]]
 Sign = Callable[[SeenRequest], Awaitable[Mapping[str, str]]]
+Seal = Callable[[SeenRequest], Awaitable[SeenRequest]]
 
 
 class HttpClient:
@@ -58,6 +59,9 @@ class HttpClient:
         self._pacer = None if pace is None else Pacer(pace)
         self.authorize: Authorize | None = None
         self.sign: Sign | None = None  # headers that depend on the request itself, such as its signature
+        # The request with a secret put in that its product wants in the address or the body. What plans, records and
+        # errors show is the request before; this is called last, and nobody sees what it gives.
+        self.seal: Seal | None = None
         self.forget_credentials: Callable[[], None] | None = None
         self.check: Callable[[Response], None] = default_check
         self.mask: Callable[[str], str] = str  # takes secrets out of a text
@@ -180,11 +184,12 @@ class HttpClient:
             return await self._send_now(seen, auth_headers, is_read=is_read)
 
     async def _send_now(self, seen: SeenRequest, auth_headers: Mapping[str, str], *, is_read: bool) -> Response:
+        sealed = await self._sealed(seen)
         request = httpx.Request(
-            seen.method,
-            _parsed(seen.url),
-            headers={**_HEADERS, **seen.headers, **auth_headers},
-            content=seen.content,
+            sealed.method,
+            _parsed(sealed.url),
+            headers={**_HEADERS, **sealed.headers, **auth_headers},
+            content=sealed.content,
             extensions={"timeout": self._timeouts},
         )
         if not is_read:
@@ -204,6 +209,19 @@ class HttpClient:
         return Response(
             answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, body, seen.method, seen.url
         )
+
+    async def _sealed(self, seen: SeenRequest) -> SeenRequest:
+        """Return the request as it leaves. Raises what `seal` raises; RouteRefused if that would go to another host."""
+        if self.seal is None:
+            return seen
+        try:
+            sealed = await self.seal(seen)
+        except ConnectorError as exc:
+            exc.applied = Applied.NO  # it did not leave
+            raise
+        if urlsplit(sealed.url)[:2] != urlsplit(seen.url)[:2] or sealed.method != seen.method:
+            raise RouteRefused(f"{self.name}: the sealed request would go elsewhere than the one that was admitted")
+        return sealed
 
     def _foreign(self, exc: httpx.HTTPError, seen: SeenRequest) -> ConnectorError:
         """Translate httpx's errors. Only those raised before a connection stood prove that nothing was sent.

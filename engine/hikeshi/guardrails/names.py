@@ -12,7 +12,7 @@ __all__ = ["Names"]
 
 _FOR_PEOPLE = ("reason", "note", "comment", "message", "text", "title", "description")
 _HOST_FIELDS = ("name", "aliases", "fqdn", "hostname", "host_name", "ips", "addresses", "mac")
-_ACCOUNT_FIELDS = ("name", "aliases", "email", "upn", "user_name", "display_name")
+_ACCOUNT_FIELDS = ("name", "aliases", "logins", "email", "upn", "user_name", "display_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,10 @@ def _of_entity(target: Mapping[str, Any], kind: str) -> Names:
     id_ = str(target.get("id") or "")
     hosts = _of_fields(target, _HOST_FIELDS)
     accounts = _of_fields(target, _ACCOUNT_FIELDS)
-    groups = _known(target, "groups") if kind in ("host", "user") else ()
+    # Whose groups nobody says is not known, and that is not the same as none: a key opens what its owner may.
+    groups = _known(target, "groups") if kind in ("host", "user", "access_key") else ()
+    if kind == "machine":
+        groups = (*_texts(target.get("network")), *_texts(target.get("account")))
     if kind == "group":
         groups = (id_, *accounts)
     return Names(

@@ -58,7 +58,8 @@ class Contract:
 
     `estate` gives a fresh, small state. `settings` are added to those that the simulator proposes. `volatile` names
     parts of the estate's snapshot that an undo does not bring back, as dotted paths ("firewall.jobs"); messages are
-    always among them. `exempt` maps a check, or `check:action`, to the reason why it does not apply.
+    always among them. `plain_headers` are long headers that are no credentials. `exempt` maps a check, or
+    `check:action`, to the reason why it does not apply.
     """
 
     connector: type[Connector]
@@ -67,4 +68,5 @@ class Contract:
     cases: Sequence[Case]
     settings: Mapping[str, Any] = field(default_factory=dict)
     volatile: tuple[str, ...] = ()
+    plain_headers: tuple[str, ...] = ()
     exempt: Mapping[str, str] = field(default_factory=dict)

@@ -78,6 +78,8 @@ def _position(bench: Bench, case: Case, clean: Outcome) -> int:
     if bench.specs[case.action].effect is not Effect.READ:
         return next((n for n, request in enumerate(clean.requests) if not bench.is_read(request)), 0)
     places = [_place(request) for request in clean.requests]
+    if not places:
+        raise CannotGoOn(f"{case.action} makes no request over HTTP that a fault could strike")
     return places.index(places[-1])
 
 

@@ -52,7 +52,7 @@ async def secrets_are_never_shown(bench: Bench) -> AsyncIterator[Problem]:
                 ("repr", repr(stand.connector) + repr(stand.connector.settings) + repr(stand.connector.http)),
                 ("settings", stand.connector.settings.model_dump_json()),
             ]
-            secrets = {*_revealed(stand), *_carried(stand.wire.requests)}
+            secrets = {*_revealed(stand), *_carried(stand.wire.requests, bench.contract.plain_headers)}
             if not secrets:
                 yield Problem("no secret was used; are the secrets fields of the type Secret?")
             for secret in secrets:
@@ -81,16 +81,20 @@ def _told(outcome: Outcome) -> str:
 
 
 def _revealed(stand: Stand) -> list[str]:
-    from hikeshi.connector import Secret
+    from hikeshi.connector.connector import secrets_in
 
-    values = [getattr(stand.connector.settings, name) for name in type(stand.connector.settings).model_fields]
-    return [value.reveal() for value in values if isinstance(value, Secret)]
+    return [secret.reveal() for secret in secrets_in(stand.connector.settings)]
 
 
-def _carried(requests: list[SeenRequest]) -> Iterator[str]:
-    """Yield what stands in headers that only a credential explains, without the scheme before it."""
+def _carried(requests: list[SeenRequest], plain: tuple[str, ...]) -> Iterator[str]:
+    """Yield what stands in headers that only a credential explains, without the scheme before it.
+
+    `plain` are those that the connector's author says are none.
+    """
     for request in requests:
         for name, value in request.headers.items():
+            if name.lower() in plain:
+                continue
             if name in ("authorization", "cookie") or (name not in _ORDINARY_HEADERS and len(value) >= 20):
                 yield value.rpartition(" ")[2]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
@@ -279,9 +280,9 @@ async def test_a_broken_read_or_sign_in_is_an_error(
 async def test_an_answer_that_does_not_come_is_a_timeout(world: World, method: str) -> None:
     """Only a modification may have been applied: it was."""
     mei = await one(world.connector())
-    world.order(method=method, delay_s=0.5, when="after")
+    world.order(method=method, delay_s=0.8, when="after")
     with pytest.raises(Timeout) as caught:
-        await live(world.connector(timeout_s=0.2).disable_user(mei, "r"))
+        await live(world.connector(timeout_s=0.5).disable_user(mei, "r"))
     assert caught.value.applied is (Applied.MAYBE if method == "MODIFY" else Applied.NO)
 
 
@@ -371,6 +372,20 @@ async def test_who_stops_waiting_ends_the_connection(world: World, ldap: Ldap) -
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(ldap.find_users("mei"), 0.1)
     assert await ldap.find_users("mei")
+
+
+def test_settings_are_known_before_it_is_served() -> None:
+    """Whoever serves it says where first; and nothing is left over if it is never served."""
+    simulation = Simulation(make_estate(), [LdapSimulator])
+    before = simulation.project_settings("http://127.0.0.1:1")["directory"]
+    assert Path(before["ca_file"]).exists()
+    with running(simulation) as url:
+        assert simulation.project_settings(url)["directory"] == before
+    again = simulation.project_settings("http://127.0.0.1:1")["directory"]
+    assert not Path(before["ca_file"]).exists()
+    del simulation
+    gc.collect()
+    assert not Path(again["ca_file"]).exists()
 
 
 def test_the_summary_says_who_is_disabled(world: World) -> None:

@@ -43,6 +43,7 @@ steps:
   - id: paged
     action: messaging.page
     with: {to: soc_oncall, text: come}
+    retry: {attempts: 2, wait: 1ms}
 """
 
 

@@ -205,6 +205,8 @@ async def test_no_secret_of_a_list_is_written_anywhere(tmp_path: Path, capsys: p
             await at.get(f"/{path}/ip.txt", auth=("edl", password)),
             await at.get(f"/{path}/nothing.txt", auth=("edl", password)),
             await at.get(f"/{path}/ip.txt", auth=("edl", password + "x")),
+            await at.get(f"/{path}", auth=("edl", password)),
+            await at.get(f"/{path}/"),
         ):
             shown += [got.text, repr(got.headers)]
     out = capsys.readouterr()
@@ -218,3 +220,40 @@ async def test_everything_else_is_left_to_whoever_answers_it(tmp_path: Path) -> 
         for path in ("/", "/lists", "/listsx/edges/ip.txt", "/api/v1/lists/edges/ip.txt"):
             answer = await client.get(f"http://hikeshi.example{path}")
             assert (answer.status_code, answer.text) == (404, "Not Found")
+
+
+PLAYBOOK = """\
+id: block
+inputs: {indicators: {type: list, items: indicator}}
+steps:
+  - id: block
+    for_each: inputs.indicators
+    batch: 10
+    action: firewall.block_indicators
+    with: {indicators: "{{ item }}", reason: c2, expires_in_s: 3600}
+    retry: {attempts: 1}
+"""
+
+
+async def test_a_run_blocks_once_a_firewall_polls_and_its_undo_takes_it_off(tmp_path: Path) -> None:
+    """Before, it fails without effect, and says that nobody fetches the list."""
+    (tmp_path / "project" / "playbooks").mkdir(parents=True)
+    (tmp_path / "project" / "playbooks" / "block.yaml").write_text(PLAYBOOK)
+    inputs = {"indicators": [ADDRESS.model_dump(), {"kind": "cidr", "value": "198.51.100.0/24"}]}
+    async with post(tmp_path, pollers=[FIREWALL], polled_within_s=600) as at:
+        failed = await at.app.start_run("block", inputs, actor="mei", mode="live")
+        assert failed.finished == "failed"
+        error = failed.nodes[failed.failures[0]].error
+        assert error is not None
+        assert (error.kind, error.applied) == ("unavailable", "no")
+        assert "never polled" in error.message
+        assert (await at.get("/ip.txt")).text == ""
+        state = await at.app.start_run("block", inputs, actor="mei", mode="live")
+        assert state.finished == "succeeded"
+        assert (await at.get("/ip.txt")).text == "198.51.100.0/24\n203.0.113.7\n"
+        now = at.edl.store.clock()
+        at.edl.store.clock = lambda: now + 1800  # nobody has polled for long, and it can be undone all the same
+        plan = await at.app.plan_undo(state.run)
+        undone = await at.app.undo(plan, actor="mei", reason="false alarm")
+        assert undone.finished == "succeeded"
+        assert (await at.get("/ip.txt")).text == ""

@@ -55,6 +55,23 @@ async def test_pages_that_do_not_end_are_an_error():
         await all_pages(fetch, "fw: GET /list")
 
 
+async def test_a_product_may_remember_how_far_it_is():
+    """Its mark stays the same, and only an empty page under it is one too many."""
+    pages = iter([[1], [2], [3], []])
+
+    async def fetch(mark: str | None) -> tuple[list[int], str | None]:
+        found = next(pages)
+        return found, "session" if found != [3] else None
+
+    assert await all_pages(fetch, "list", remembered=True) == [1, 2, 3]
+
+    async def for_ever(mark: str | None) -> tuple[list[int], str | None]:
+        return [] if mark else [1], "session"
+
+    with pytest.raises(Invalid, match="the pages do not end"):
+        await all_pages(for_ever, "list", remembered=True)
+
+
 @pytest.mark.parametrize(
     ("header", "link"),
     [

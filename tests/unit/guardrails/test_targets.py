@@ -582,3 +582,49 @@ def test_a_pattern_of_accounts_means_names_in_domains(pattern: str, account: str
 
     assert code_of(only(Sense.USERS, pattern), names) == (Code.PROTECTED if same else None)
     assert code_of(only(Sense.GROUPS, pattern), names) == (Code.PROTECTED if same else None)
+
+
+# --- what clouds have, and further sign-in names
+
+
+@pytest.mark.safety(10)
+@pytest.mark.parametrize("entry", ["mei@corp.example", "MKO", r"CORP\mko", "mk?"])
+def test_an_account_is_protected_under_each_sign_in_name(entry: str) -> None:
+    """A directory knows one account by a name with its domain, one without, and one with the old domain."""
+    account = {**USER, "logins": ["mko", r"CORP\mko"]}
+
+    assert code_of(only(Sense.USERS, entry), Names.of(account, "user"), "identity.disable_user") is not None
+
+
+MACHINE = {
+    "connector": "aws", "id": "i-0abc", "name": "web-1", "account": "123456789012", "region": "eu-west-1",
+    "ips": ["10.0.0.7"], "network": "vpc-77", "tags": ["Environment=prod"],
+}  # fmt: skip
+
+
+@pytest.mark.safety(10)
+@pytest.mark.parametrize(
+    ("sense", "entry"),
+    [
+        (Sense.HOSTS, "web-1"),
+        (Sense.HOSTS, "I-0ABC"),
+        (Sense.NETWORKS, "10.0.0.0/8"),
+        (Sense.TAGS, "environment=prod"),
+        (Sense.GROUPS, "vpc-77"),
+        (Sense.GROUPS, "123456789012"),
+    ],
+)
+def test_a_machine_of_a_cloud_is_protected_under_each_of_its_names(sense: Sense, entry: str) -> None:
+    """By its own names as any host is, and by the network and the account that it is in."""
+    assert code_of(only(sense, entry), Names.of(MACHINE, "machine"), "cloud.quarantine_machine") is not None
+
+
+@pytest.mark.safety(10)
+@pytest.mark.parametrize(
+    ("sense", "entry"), [(Sense.USERS, "deploy"), (Sense.USERS, "AKIA7"), (Sense.GROUPS, "admins")]
+)
+def test_a_key_is_protected_by_its_owner(sense: Sense, entry: str) -> None:
+    """Which groups its owner is in is not known here, so a rule about groups holds it back."""
+    key = {"connector": "aws", "id": "AKIA7", "name": "deploy", "created_at": None}
+
+    assert code_of(only(sense, entry), Names.of(key, "access_key"), "cloud.deactivate_key") is not None

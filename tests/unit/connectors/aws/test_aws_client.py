@@ -26,6 +26,7 @@ from hikeshi.connector import (
 from hikeshi.connector.door import Door, through
 from hikeshi.connector.registry import build
 from hikeshi.secrets import Redactor
+from hikeshi_connectors.aws.answers import StaleLock
 from hikeshi_connectors.aws.service import EC2, IAM, WAFV2
 from hikeshi_connectors.aws_iam import AwsIam
 
@@ -161,7 +162,7 @@ async def test_a_code_says_what_happened(status: int, code: str, kind: type, app
         ('{"__type":"com.amazonaws#ThrottlingException","message":"m"}', "", RateLimited),
         ('{"__type":"UnrecognizedClientException","message":"m"}', "", Unauthorized),
         ('{"Message":"m"}', "AccessDeniedException:http://internal.amazon.com/x", Forbidden),
-        ('{"__type":"WAFOptimisticLockException","Message":"m"}', "", Conflict),
+        ('{"__type":"WAFOptimisticLockException","Message":"m"}', "", StaleLock),
     ],
 )
 async def test_a_code_in_json_says_what_happened(body: str, header: str, kind: type) -> None:

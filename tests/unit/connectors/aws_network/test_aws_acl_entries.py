@@ -32,6 +32,7 @@ class Acls:
     def __init__(self, *entries: Entry, acls: tuple[str, ...] = (ONE,), meanwhile: Entry | None = None) -> None:
         self.entries: dict[str, list[Entry]] = {acl: [*ANYTHING, *entries] for acl in acls}
         self.meanwhile = meanwhile
+        self.gone: Entry | None = None  # what somebody else deletes before ours arrives
         self.refuse: tuple[str, str] | None = None  # from which ACL on, and with which code
         self.sent: list[tuple[str, str, int, bool]] = []
 
@@ -45,6 +46,9 @@ class Acls:
         if self.meanwhile:
             self.entries[acl].append(self.meanwhile)
             self.meanwhile = None
+        if self.gone:
+            self.entries[acl].remove(self.gone)
+            self.gone = None
         if self.refuse and self.refuse[0] == acl:
             return self._refusal(self.refuse[1])
         there = [each for each in self.entries[acl] if each[:2] == (number, egress)]
@@ -153,6 +157,15 @@ async def test_a_refusal_after_the_first_entry_may_have_had_an_effect(first: str
     with pytest.raises(Invalid) as caught:
         await live(connector(acls).block_indicators([ADDRESS], "r"))
     assert caught.value.applied is applied
+
+
+async def test_an_entry_that_somebody_deleted_is_no_error() -> None:
+    """The ACL is read anew, and the rest deleted."""
+    acls = Acls(*((2, way, "deny", "203.0.113.9/32") for way in (False, True)))
+    acls.gone = (2, False, "deny", "203.0.113.9/32")
+    await live(connector(acls).unblock_indicators([ADDRESS], "r"))
+    assert acls.denied() == []
+    assert acls.sent == [("Delete", ONE, 2, False), ("Delete", ONE, 2, True)]
 
 
 async def test_what_is_so_already_is_a_conflict() -> None:

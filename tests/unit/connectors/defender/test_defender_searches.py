@@ -33,7 +33,7 @@ async def test_an_address_is_searched_in_both_its_forms(fake, defender):
     assert (found.value, found.detail, found.host_id) == ("203.0.113.9", "port 443, 3 times", MACHINE_ID)
     assert queries(fake) == [
         "DeviceNetworkEvents | where Timestamp > ago(60s) | where RemoteIP in~ ('203.0.113.9', '::ffff:203.0.113.9')"
-        " | summarize arg_max(Timestamp, DeviceName, RemotePort, RemoteUrl), Times = count() by DeviceId"
+        " | summarize arg_max(Timestamp, DeviceName, RemotePort), Times = count() by DeviceId"
     ]
 
 

@@ -115,7 +115,7 @@ def test_an_account_of_active_directory():
     user = directory().user_of(entry(**both, userPrincipalName=b"mei@minato.example"))
     assert user == User(
         connector="directory", id="33221100-5544-7766-8899-aabbccddeeff", name="mei@minato.example",
-        display_name="芽衣", email="m@x",
+        display_name="芽衣", email="m@x", logins=("mei",),
     )  # fmt: skip
     assert directory().user_of(entry(**both)).name == "mei"
     assert directory().with_id(user.id) == f"(objectGUID={escaped(GUID)})"

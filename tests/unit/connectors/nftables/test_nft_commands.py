@@ -217,6 +217,14 @@ async def test_what_no_set_can_hold_is_refused_and_the_rest_is_sent(
     assert [block.blocked for block in await firewall.blocks_of([indicator])] == [False]
 
 
+async def test_a_refusal_is_not_taken_for_that_of_what_needed_nothing(made: Made):
+    """A network that was not blocked anyway is no failure beside one that is."""
+    wrong = Indicator(kind="cidr", value="10.0.0.1/8")
+    with through(door()), pytest.raises(PartialFailure) as refused:
+        await made({"networks4": []}).unblock_indicators([NETWORK, wrong], "over")
+    assert list(refused.value.failures) == [wrong.value]
+
+
 @pytest.mark.parametrize("setting", ["table", "addresses4", "networks6"])
 @pytest.mark.parametrize("name", ["a b", "a;reboot", "$(id)", "", "1a", "-f", "a" * 32])
 def test_a_name_that_a_shell_could_understand_is_no_name(made: Made, setting: str, name: str):
