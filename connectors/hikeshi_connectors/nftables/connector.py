@@ -100,7 +100,7 @@ class Nftables(Connector, Firewall, product="nftables"):
             transaction = {"nftables": commands}
             content = json.dumps(transaction, separators=(",", ":")).encode()
             preview = PreviewedRequest("NFT", shlex.join([*self.settings.command, *_TRANSACTION]), transaction)
-            await self.commit(preview, lambda: self._program.run(*_TRANSACTION, given=content))
+            await self.commit(preview, lambda: self._program.run(*_TRANSACTION, given=content), last=True)
         batch.raise_refused()
 
     def _elements(self, name: str, networks: Mapping[Network, Any], timeout_s: int | None) -> dict[str, Any]:

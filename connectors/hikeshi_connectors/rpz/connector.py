@@ -122,7 +122,7 @@ class Rpz(Connector, Dns, product="rpz"):
         server, lots = self._server, _lots(names)
         for number, lot in enumerate(lots):
             try:
-                await self._update(server, message_for(lot))
+                await self._update(server, message_for(lot), last=number == len(lots) - 1)
             except ConnectorError as error:
                 if number == 0 and not refused:
                     raise
@@ -137,12 +137,12 @@ class Rpz(Connector, Dns, product="rpz"):
         if refused:
             raise PartialFailure(refused)
 
-    async def _update(self, server: Server, message: dns.update.UpdateMessage) -> None:
+    async def _update(self, server: Server, message: dns.update.UpdateMessage, *, last: bool) -> None:
         from hikeshi_connectors.rpz.updates import lines_of
 
         key = self._key()
         preview = PreviewedRequest("DNS UPDATE", f"{self.settings.base_url}/{self.settings.zone}", lines_of(message))
-        await self.commit(preview, lambda: server.update(message, key))
+        await self.commit(preview, lambda: server.update(message, key), last=last)
 
     def _addition(self, names: Sequence[str]) -> dns.update.UpdateMessage:
         from hikeshi_connectors.rpz.updates import addition

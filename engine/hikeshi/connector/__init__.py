@@ -22,6 +22,7 @@ from hikeshi.connector.errors import (
     Unsupported,
 )
 from hikeshi.connector.jobs import finished
+from hikeshi.connector.lots import lots, sent_in_lots
 from hikeshi.connector.pace import Pace
 from hikeshi.connector.pages import all_pages, next_link
 from hikeshi.connector.response import (
@@ -66,9 +67,11 @@ __all__ = [
     "finished",
     "json_list",
     "json_object",
+    "lots",
     "next_link",
     "objects_under",
     "retry_after_s",
+    "sent_in_lots",
     "understood",
     "until_epoch_s",
     "xml_root",

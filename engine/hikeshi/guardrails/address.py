@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
-__all__ = ["Span", "spans_of"]
+__all__ = ["Span", "plain_ipv4", "spans_of"]
 
 
 class Span(NamedTuple):
@@ -23,6 +23,8 @@ class Span(NamedTuple):
         return (32 if self.version == 4 else 128) - (self.first ^ self.last).bit_length()
 
 
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_USUAL_V4 = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}")
 _ADDRESS_SIGNS = re.compile(r"[0-9a-fx.:/\-\[\] ]*(?:%[^/\s]*)?[0-9a-f.:/\-\[\] ]*")
 _NUMBER = re.compile(r"0x[0-9a-f]{1,16}|[0-9]{1,16}")
 _OCTAL = re.compile(r"0[0-7]+")
@@ -40,6 +42,21 @@ def spans_of(text: str, *, integers: bool = True) -> set[Span]:
     Zero-padded numbers are read as decimal and as octal. IPv6 that carries an IPv4 address gives that one as well.
     With `integers=False` a number without a dot is no address.
     """
+    plain = plain_ipv4(text)
+    return _readings(text, integers=integers) if plain is None else {plain}
+
+
+def plain_ipv4(text: str) -> Span | None:
+    """Return the address that a text is in the usual spelling of IPv4, which nothing reads otherwise; else None."""
+    usual = _USUAL_V4.fullmatch(text)
+    if usual is None:
+        return None
+    first, second, third, fourth = map(int, usual.groups())
+    number = first << 24 | second << 16 | third << 8 | fourth
+    return Span(4, number, number)
+
+
+def _readings(text: str, *, integers: bool) -> set[Span]:
     if not _ADDRESS_SIGNS.fullmatch(text) or (not any(map(str.isdigit, text)) and ":" not in text):
         return set()
     if not integers and _NUMBER.fullmatch(text):

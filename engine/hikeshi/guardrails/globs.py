@@ -32,7 +32,7 @@ class HostGlobs:
 
     def of_text(self, text: str) -> Iterator[Entry]:
         """Yield the patterns that mean a text as it stands."""
-        rest = text
+        rest = text if self._by_ending else ""
         while "." in rest:
             rest = rest.partition(".")[2]
             yield from self._by_ending.get(rest, ())
@@ -81,6 +81,8 @@ def _same_domain(name: str, pattern: str, domain: str) -> bool:
 
 
 def _beginning(found: dict[str, list[Entry]], text: str) -> Iterator[Entry]:
+    if not found:
+        return
     for start in accumulate(text, initial=""):
         yield from found.get(start, ())
 

@@ -106,7 +106,7 @@ class Guardrails:
         if self.broken_because:
             why = f"what is protected could not be read: {self.broken_because}"
             return Refusal(Code.UNREADABLE, "hikeshi.yaml", names.label, "", why, _MEND)
-        doubt = doubt_about(names, frozenset(expected))
+        doubt = doubt_about(names, expected if isinstance(expected, frozenset) else frozenset(expected))
         if doubt is not None:
             return Refusal(doubt.code, "engine", names.label, "", doubt.why, _AIM)
         for book in self._books:
@@ -123,7 +123,7 @@ class Guardrails:
 
     def verdicts(self, action: str, targets: Sequence[Names], *, expected: Iterable[str] = ()) -> list[Refusal]:
         """Return the refusals of a change of several targets. No target at all is refused: it must not mean all."""
-        kinds = tuple(expected)
+        kinds = frozenset(expected)
         asked = targets or [Names.of("")]
         given = (self.verdict(action, names, expected=() if not targets else kinds) for names in asked)
         return [refusal for refusal in given if refusal is not None]

@@ -42,13 +42,22 @@ class Names:
         other arguments of the call, as plain data: each text in them is compared as a whole, but for those that are
         written for people.
         """
-        given = (arguments or {}).items()
-        further = tuple(text for key, value in given if key not in _FOR_PEOPLE for text in _texts(value))
         if isinstance(target, Mapping):
             names = _of_indicator(target) if _is_indicator(target, kind) else _of_entity(target, kind or "entity")
         else:
             names = _of_text("" if target is None else str(target))
-        return replace(names, further=further)
+        return replace(names, further=cls.further_in(arguments)) if arguments else names
+
+    @classmethod
+    def of_indicator(cls, kind: str, value: str, further: tuple[str, ...] = ()) -> Names:
+        """Return the names of an indicator, as `of` does; `further` is what `further_in` gives for the whole call."""
+        return cls(value, f"indicator:{kind}", value=value, further=further)
+
+    @staticmethod
+    def further_in(arguments: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """Return the texts in other arguments of a call that may be names of anything."""
+        given = (arguments or {}).items()
+        return tuple(text for key, value in given if key not in _FOR_PEOPLE for text in _texts(value))
 
     @property
     def is_blockable(self) -> bool:
@@ -74,8 +83,7 @@ def _is_indicator(target: Mapping[str, Any], kind: str | None) -> bool:
 
 
 def _of_indicator(target: Mapping[str, Any]) -> Names:
-    value, kind = str(target.get("value") or ""), str(target.get("kind") or "")
-    return Names(value, f"indicator:{kind}", value=value)
+    return Names.of_indicator(str(target.get("kind") or ""), str(target.get("value") or ""))
 
 
 def _of_text(text: str) -> Names:

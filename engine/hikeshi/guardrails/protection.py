@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from hikeshi.guardrails.account import Account, accounts_in
-from hikeshi.guardrails.address import Span, spans_of
+from hikeshi.guardrails.address import Span, plain_ipv4, spans_of
 from hikeshi.guardrails.beneath import Beneath
 from hikeshi.guardrails.globs import AccountGlobs, HostGlobs
 from hikeshi.guardrails.host_name import canonical_host, hosts_in, is_plain
@@ -146,6 +147,8 @@ class Protection:
 
         Entries of indicators are about what is blocked: an entity that is called so is no indicator.
         """
+        if not self._senses:
+            return
         for hit in self._own_hits(names):
             if names.is_blockable or self._senses[hit.entry.number] is not Sense.INDICATORS:
                 yield hit
@@ -174,10 +177,8 @@ class Protection:
         yield from self._seen_as(text, "text", integers=False)
 
     def _hosts_named(self, text: str, *, integers: bool) -> Iterator[Hit]:
-        folded = fold(text)
-        for candidate in set(hosts_in(folded)):
-            yield from self._in_spans(text, spans_of(candidate, integers=integers))
-            host = canonical_host(candidate)
+        for host, spans in _places_in(text, integers):
+            yield from self._in_spans(text, spans)
             if host:
                 yield from (Hit(text, entry) for entry in self._meant_by(host))
 
@@ -232,15 +233,29 @@ class Protection:
     def _seen_as(self, text: str, kind: str, *, integers: bool = True) -> Iterator[Hit]:
         """What blocking an indicator would cut off."""
         folded = fold(text)
-        key = url_key(folded) if is_url(folded) else folded
+        leads = is_url(folded)
+        key = url_key(folded) if leads else folded
         yield from (Hit(text, entry) for entry in self._values.named(key))
-        if is_url(folded):
+        if leads:
             yield from (Hit(text, entry) for entry in self._host_globs.of_text(key))
         elif "@" in folded:
             yield from self._accounts_named(text)
         if kind != "indicator:email":
             yield from self._hosts_named(text, integers=integers)
             yield from (Hit(text, entry) for entry in self._beneath.of(canonical_host(folded)))
+
+
+# It depends on the text alone, never on a list: so it may be kept from one rulebook to the next, and from one change
+# to another. It is short, since it is for the few lists that one target is compared with.
+@lru_cache(maxsize=16)
+def _places_in(text: str, integers: bool) -> tuple[tuple[str, tuple[Span, ...]], ...]:
+    """Return every host that a text may speak of, in its canonical spelling, with what it is as addresses."""
+    folded = fold(text)
+    plain = plain_ipv4(folded)
+    if plain is not None:
+        return ((folded, (plain,)),)
+    candidates = set(hosts_in(folded))
+    return tuple((canonical_host(each), tuple(spans_of(each, integers=integers))) for each in candidates)
 
 
 _WITH_ADDRESSES = (Sense.HOSTS, Sense.INDICATORS, Sense.NETWORKS)

@@ -41,6 +41,8 @@ class NameRegister:
 
     def beginning(self, start: str) -> Iterator[Entry]:
         """Yield the entries that begin so, in their order."""
+        if not self._items:
+            return
         for place in range(bisect_left(self._items, start), len(self._items)):
             item = self._items[place]
             if not item.startswith(start):

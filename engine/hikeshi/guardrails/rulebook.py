@@ -39,6 +39,7 @@ class Rulebook(Generic[R]):
     def __init__(self, rules: tuple[R, ...], domains: tuple[str, ...] = ()) -> None:
         """Raises NotAnEntry, with its place, for an entry of a list that can't be compared with anything."""
         self.rules = rules
+        self._facts_by_action: dict[str, frozenset[str]] = {}
         self._lists = [(rule, listed) for rule in rules for listed in rule.lists]
         try:
             self._index = Protection([listed for _, listed in self._lists], domains)
@@ -64,7 +65,11 @@ class Rulebook(Generic[R]):
 
     def facts_for(self, action: str) -> frozenset[str]:
         """Return what rules about an action need to know of a target besides its names: `groups`, `tags`."""
-        return frozenset(fact for rule in self.rules if any_matches(rule.actions, action) for fact in _facts(rule))
+        facts = self._facts_by_action.get(action)
+        if facts is None:
+            asking = (rule for rule in self.rules if any_matches(rule.actions, action))
+            facts = self._facts_by_action[action] = frozenset(fact for rule in asking for fact in _facts(rule))
+        return facts
 
     def _where(self, number: int, line: int) -> str:
         """Where an entry stands: a line of a file, or its rule."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 from hikeshi.capabilities import ActionSpec, Entity, Indicator, User, build_spec
@@ -53,7 +54,8 @@ class Rules:
         targets = targets_of(spec, arguments)
         others = {name: plain_data(value) for name, value in arguments.items() if name != spec.target}
         groups = _reader_of_groups(connector, mode) if guardrails.needs_groups(spec.name) else _no_groups
-        names = [await _names(target, others, groups) for target in targets]
+        further = Names.further_in(others)
+        names = [await _names(target, further, groups) for target in targets]
         if spec.target is None:
             return guardrails.verdict(spec.name, Names.of(connector.name, arguments=others))
         return next(iter(guardrails.verdicts(spec.name, names, expected=_expected(spec))), None)
@@ -72,9 +74,10 @@ class Rules:
             return []
         others = {name: plain_data(value) for name, value in arguments.items() if name != spec.target}
         groups = _reader_of_groups(connector, mode) if guardrails.needs_groups(spec.name) else _no_groups
+        further = Names.further_in(others)
         found: dict[str, tuple[RequiredApproval, list[Target]]] = {}
         for target in targets:
-            names = await _names(target, others, groups)
+            names = await _names(target, further, groups)
             for need in guardrails.approvals_for(spec.name, names, self.playbook):
                 found.setdefault(need.rule, (need, []))[1].append(target)
         return list(found.values())
@@ -216,10 +219,12 @@ def _reader_of_groups(connector: Connector, mode: str) -> Groups:
     return read
 
 
-async def _names(target: Target, others: Mapping[str, Any], groups: Groups) -> Names:
+async def _names(target: Target, further: tuple[str, ...], groups: Groups) -> Names:
     value = target.value
+    if isinstance(value, Indicator):
+        return Names.of_indicator(value.kind, value.value, further)
     kind = value.entity_kind if isinstance(value, Entity) else None
-    names = Names.of(plain_data(value), kind, arguments=others)
+    names = replace(Names.of(plain_data(value), kind), further=further)
     return names.with_groups(await groups(value)) if isinstance(value, User) else names
 
 

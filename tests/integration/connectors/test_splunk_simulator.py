@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -25,17 +24,20 @@ def estate() -> Estate:
 
 
 @pytest.fixture
-def simulator(estate: Estate) -> SplunkSimulator:
-    found = Simulation(estate, [SplunkSimulator])
-    simulator = found.simulators["splunk"]
-    assert isinstance(simulator, SplunkSimulator)
-    simulator.simulation = found  # type: ignore[attr-defined] # so that both live as long as the test
-    return simulator
+def simulation(estate: Estate) -> Simulation:
+    return Simulation(estate, [SplunkSimulator])
 
 
 @pytest.fixture
-async def splunk(simulator: Any) -> AsyncIterator[Splunk]:
-    with running(simulator.simulation) as url:
+def simulator(simulation: Simulation) -> SplunkSimulator:
+    found = simulation.simulators["splunk"]
+    assert isinstance(found, SplunkSimulator)
+    return found
+
+
+@pytest.fixture
+async def splunk(simulation: Simulation) -> AsyncIterator[Splunk]:
+    with running(simulation) as url:
         settings = {
             "base_url": f"{url}/splunk",
             "token": Secret.of_value(SplunkSimulator.token),

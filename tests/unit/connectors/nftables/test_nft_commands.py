@@ -125,6 +125,7 @@ async def test_a_plan_shows_the_transaction_and_runs_nothing(made: Made, tmp_pat
     with through(plan), pytest.raises(CaptureEnded):
         await firewall.block_indicators([ADDRESS], "c2", 60)
     (shown,) = plan.captured
+    assert plan.complete
     assert (shown.method, shown.url) == ("NFT", f"sh {tmp_path}/nft -j -f -")
     assert shown.body == {"nftables": [{"add": elements("blocked4", timed("203.0.113.7", 60))}]}
     assert words(tmp_path) == []

@@ -32,11 +32,12 @@ def rpz(**settings: Any) -> Rpz:
     return connector
 
 
-async def planned(connector: Rpz, *domains: Indicator) -> Any:
+async def planned(connector: Rpz, *domains: Indicator, complete: bool = True) -> Any:
     door = Door(mode="plan", effect=Effect.CHANGE, action="dns.unsinkhole_domains")
     with through(door), pytest.raises(CaptureEnded):
         await connector.unsinkhole_domains(list(domains), "over")
     (shown,) = door.captured
+    assert door.complete is complete
     return shown
 
 
@@ -59,6 +60,11 @@ async def test_the_action_is_the_target_of_the_entry(action: str, target: str):
     """Source: draft-vixie-dnsop-dns-rpz-00, section 3."""
     shown = await planned(rpz(action=action), domain("evil.example"))
     assert [line.split()[-1] for line in shown.body["updates"]] == [target, target]
+
+
+async def test_a_plan_of_several_updates_says_that_it_shows_the_first():
+    """What comes after it cannot be shown."""
+    await planned(rpz(), *(domain(f"name-{n}.example") for n in range(1_000)), complete=False)
 
 
 def test_an_entry_is_made_only_where_nothing_stands():
