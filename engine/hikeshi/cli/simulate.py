@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hikeshi.cli.session import Session
 from hikeshi.cli.text import Styled
+
+if TYPE_CHECKING:
+    from hikeshi.cli.simulated_project import SimulatedProject
+    from hikeshi.testing.simulation import Simulation
 
 __all__ = ["simulate"]
 
@@ -38,6 +42,16 @@ def simulate(
     output = session.output
     if output.as_json:
         output.document({"base_url": base_url, "hikeshi_yaml": project.text, "environment": project.environment})
+    else:
+        _explain(session, simulation, project, base_url)
+    output.flush()
+    with suppress(KeyboardInterrupt):
+        serve(simulation, host=host, port=port)
+    return 0
+
+
+def _explain(session: Session, simulation: Simulation, project: SimulatedProject, base_url: str) -> None:
+    output = session.output
     output.line(f"{simulation.estate.name}: ", Styled(", ".join(simulation.simulators), "bold"), f" at {base_url}")
     for name, why in simulation.broken.items():
         output.note(f"warning: the simulator {name} does not load: {why}")
@@ -53,7 +67,3 @@ def simulate(
     output.line()
     output.line(f"What happens there: {base_url}/_estate/summary and {base_url}/_estate/changes")
     output.line("Ctrl-C ends it.")
-    output.flush()
-    with suppress(KeyboardInterrupt):
-        serve(simulation, host=host, port=port)
-    return 0

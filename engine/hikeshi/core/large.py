@@ -33,6 +33,9 @@ _FIELDS: Mapping[str, int] = {
 }
 
 
+_NESTED: frozenset[type] = frozenset({Stored, dict, list})
+
+
 class NotLoaded(Exception):
     """A value is read that is stored elsewhere and was not brought yet."""
 
@@ -54,7 +57,7 @@ def move_out(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, bytes]]
 def _moved(value: Any, above: int, blobs: dict[str, bytes]) -> tuple[Any, int]:
     """Return a value without what is large in it, and its size in bytes. `above`: levels that stay where they are."""
     if isinstance(value, str):
-        size = len(value.encode(errors="surrogatepass")) + 2
+        size = (len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))) + 2
     elif isinstance(value, dict):
         if TAG in value:
             return value, len(json.dumps(value))
@@ -98,7 +101,7 @@ def load_all(value: Any, load: Callable[[Stored], Any]) -> Any:
     if isinstance(value, Stored):
         return load_all(load(value), load)
     if isinstance(value, dict):
-        return {key: load_all(entry, load) for key, entry in value.items()}
+        return {key: load_all(entry, load) if type(entry) in _NESTED else entry for key, entry in value.items()}
     if isinstance(value, list):
-        return [load_all(entry, load) for entry in value]
+        return [load_all(entry, load) if type(entry) in _NESTED else entry for entry in value]
     return value

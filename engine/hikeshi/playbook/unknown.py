@@ -14,6 +14,8 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 Value: TypeAlias = "bool | int | float | str | Unknown | Stored | list[Value] | dict[str, Value] | None"
 
 TAG = "$hikeshi"
+_SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})  # most of every value: they cost no call of their own
+_NONE: frozenset[type] = frozenset()  # at the lowest level even a scalar is too deep, and is looked at
 MAX_DEPTH = 100
 """How deep lists and maps may be nested in a value that the engine works on."""
 
@@ -83,31 +85,37 @@ def _encode(value: object, depth: int) -> JSON:
         raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    if isinstance(value, Unknown):
-        return {TAG: "unknown", "of": value.shape_name, "why": value.why}
-    if isinstance(value, Stored):
-        return {TAG: "stored", "sha256": value.sha256, "bytes": value.size_bytes}
-    if isinstance(value, list):
-        return [_encode(entry, depth + 1) for entry in value]
+    plain = _SCALARS if depth < MAX_DEPTH else _NONE
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
                 raise ValueError(f"the key {key!r} of a map is not text")
-        encoded: dict[str, JSON] = {key: _encode(entry, depth + 1) for key, entry in value.items()}
+        encoded: dict[str, JSON] = {
+            key: entry if type(entry) in plain else _encode(entry, depth + 1) for key, entry in value.items()
+        }
         return {TAG: "data", "value": encoded} if TAG in encoded else encoded
+    if isinstance(value, list):
+        return [entry if type(entry) in plain else _encode(entry, depth + 1) for entry in value]
+    if isinstance(value, Unknown):
+        return {TAG: "unknown", "of": value.shape_name, "why": value.why}
+    if isinstance(value, Stored):
+        return {TAG: "stored", "sha256": value.sha256, "bytes": value.size_bytes}
     raise ValueError(f"a {type(value).__name__} is not plain data")
 
 
 def _decode(data: JSON, depth: int) -> Value:
     if depth > MAX_DEPTH:
         raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
+    plain = _SCALARS if depth < MAX_DEPTH else _NONE
     if isinstance(data, list):
-        return [_decode(entry, depth + 1) for entry in data]
+        return [entry if type(entry) in plain else _decode(entry, depth + 1) for entry in data]
     if not isinstance(data, dict):
         return data
     if TAG not in data:
         # The same few keys stand in every answer of a product, and a run may keep a hundred thousand answers.
-        return {intern(key): _decode(entry, depth + 1) for key, entry in data.items()}
+        return {
+            intern(key): entry if type(entry) in plain else _decode(entry, depth + 1) for key, entry in data.items()
+        }
     match data:
         case {"$hikeshi": "unknown", "of": str(of), "why": str(why), **rest} if not rest:
             return Unknown(of, why)
