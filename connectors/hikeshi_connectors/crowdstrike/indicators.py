@@ -18,8 +18,9 @@ from hikeshi.connector import (
     Invalid,
     OutcomeUnknown,
     PartialFailure,
-    Unavailable,
     all_pages,
+    lots,
+    sent_in_lots,
     understood,
 )
 from hikeshi_connectors.crowdstrike.answer import Refused, next_after, resources
@@ -105,7 +106,7 @@ class Indicators:
         """Read the live indicators for these hashes, by value."""
         kinds = {each.value.lower(): each.kind for each in hashes}
         known: Known = {}
-        for some in _lots(list(kinds), _ASKED_AT_ONCE):
+        for some in lots(list(kinds), _ASKED_AT_ONCE):
             for record in await self._search(any_of("value", some)):
                 value = str(record.get("value", "")).lower()
                 gone = record.get("deleted") or record.get("expired")
@@ -137,24 +138,18 @@ async def _in_lots(
     send: Callable[[Lot], Awaitable[None]],
     why_not: Callable[[Lot, Refused], Awaitable[Failures]],
 ) -> Failures:
-    """Send names in lots, and return what became of those that were not accepted.
+    """Send names in lots, and return what became of those that were not accepted: Falcon may refuse some of a lot."""
 
-    Raises what the first lot raises, since nothing was accepted then; a later lot's error belongs to its names.
-    """
-    failures: Failures = {}
-    lots = list(_lots(names, most))
-    for number, lot in enumerate(lots):
+    async def explained(lot: Lot, last: bool) -> Failures:  # noqa: ARG001 - no answer is looked at
         try:
             await send(lot)
         except Refused as refused:
-            failures |= await _explained(lot, refused, why_not)
-        except ConnectorError as error:
-            if number == 0:
-                raise
-            unsent = Unavailable(f"not sent, because the request before it failed: {error.message}")
-            failures |= dict.fromkeys(lot, error)
-            failures |= {name: unsent for rest in lots[number + 1 :] for name in rest}
-            break
+            return await _explained(lot, refused, why_not)
+        return {}
+
+    answers, failures = await sent_in_lots(names, most, explained)
+    for _, found in answers:
+        failures |= found
     return failures
 
 
@@ -216,8 +211,3 @@ def _until(expires_in_s: int) -> str:
 def _expiry(record: Record) -> datetime | None:
     text = record.get("expiration")
     return datetime.fromisoformat(str(text)) if text else None
-
-
-def _lots(names: Sequence[str], most: int) -> Iterator[Lot]:
-    for start in range(0, len(names), most):
-        yield list(names[start : start + most])

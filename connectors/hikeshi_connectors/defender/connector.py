@@ -5,7 +5,7 @@ Sources: the pages below https://learn.microsoft.com/defender-endpoint/api/ that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from hikeshi.capabilities import (
@@ -32,6 +32,7 @@ from hikeshi.connector import (
     Response,
     Route,
     json_object,
+    lots,
     understood,
 )
 from hikeshi_connectors.defender.alert import alert_of, recent
@@ -221,7 +222,7 @@ class Defender(Connector, Edr, Assets, product="defender"):
 
     async def _assets(self, machines: Sequence[Mapping[str, Any]]) -> list[Asset]:
         assets: list[Asset] = []
-        for lot in _lots(machines):
+        for lot in lots(machines, _IDS_AT_ONCE):
             with understood(f"{self.name}: machines"):
                 ids = [str(machine["id"]) for machine in lot]
             known = await self._hunting.inventory(ids)
@@ -248,8 +249,8 @@ class Defender(Connector, Edr, Assets, product="defender"):
 
     async def _machines_of(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        for lot in _lots(ids):
-            found += await self._machines(any_of("id", list(lot)))
+        for lot in lots(ids, _IDS_AT_ONCE):
+            found += await self._machines(any_of("id", lot))
         return found
 
     async def _machines(self, asked: str) -> list[dict[str, Any]]:
@@ -261,8 +262,3 @@ class Defender(Connector, Edr, Assets, product="defender"):
     async def _list(self, path: str, params: Mapping[str, str]) -> list[dict[str, Any]]:
         # Defender's links can name its older host.
         return await collection(self.http, path, params, page_size=_PAGE, own_host=False)
-
-
-def _lots(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), _IDS_AT_ONCE):
-        yield items[start : start + _IDS_AT_ONCE]

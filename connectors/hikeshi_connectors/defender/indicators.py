@@ -7,7 +7,7 @@ pages import-ti-indicators, get-ti-indicators-collection, batch-delete-ti-indica
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ from hikeshi.connector import (
     Invalid,
     PartialFailure,
     Response,
-    Unavailable,
+    lots,
     objects_under,
+    sent_in_lots,
     understood,
 )
 from hikeshi_connectors.microsoft.odata import any_of, collection
@@ -40,7 +41,6 @@ _TITLE_MOST = 100
 Record = Mapping[str, Any]
 Known = dict[str, list[Record]]
 Failures = dict[str, ConnectorError]
-Send = Callable[[Sequence[str], bool], Awaitable[Response]]
 
 
 class Indicators:
@@ -67,9 +67,9 @@ class Indicators:
             entries = [_new(asked[value], reason, expiry) for value in lot]
             return await self._http.post(f"{_PATH}/import", json={"Indicators": entries}, last=last)
 
-        answers, unsent = await _in_lots([value for value in asked if value not in known], send)
+        answers, unsent = await sent_in_lots([value for value in asked if value not in known], _SENT_AT_ONCE, send)
         failures |= {asked[value].value: error for value, error in unsent.items()}
-        for answer in answers:
+        for _, answer in answers:
             failures |= {asked[value].value: error for value, error in _refused(answer) if value in asked}
         if failures:
             raise PartialFailure(failures)
@@ -89,7 +89,7 @@ class Indicators:
         async def send(lot: Sequence[str], last: bool) -> Response:
             return await self._http.post(f"{_PATH}/BatchDelete", json={"IndicatorIds": list(lot)}, last=last)
 
-        _, unsent = await _in_lots(list(value_of), send)
+        _, unsent = await sent_in_lots(list(value_of), _SENT_AT_ONCE, send)
         failures |= {value_of[one]: error for one, error in unsent.items()}
         if failures:
             raise PartialFailure(failures)
@@ -98,8 +98,8 @@ class Indicators:
         """Read the active indicators for these hashes, by value."""
         kinds = {each.value.lower(): KINDS[each.kind] for each in hashes}
         known: Known = {}
-        for lot in _lots(list(kinds), _ASKED_AT_ONCE):
-            params = {"$filter": any_of("indicatorValue", list(lot)), "$top": str(_PAGE)}
+        for lot in lots(list(kinds), _ASKED_AT_ONCE):
+            params = {"$filter": any_of("indicatorValue", lot), "$top": str(_PAGE)}
             for record in await collection(self._http, _PATH, params, page_size=_PAGE, own_host=False):
                 value = str(record.get("indicatorValue", "")).lower()
                 if kinds.get(value) == record.get("indicatorType") and not _is_over(record):
@@ -113,25 +113,6 @@ class Indicators:
         return Block(
             connector=self._connector, kind=asked.kind, value=asked.value, blocked=bool(blocking), expires_at=last
         )
-
-
-async def _in_lots(names: Sequence[str], send: Send) -> tuple[list[Response], Failures]:
-    """Send names in lots; return the answers, not yet looked at, and what became of lots that were not accepted.
-
-    Raises what the first lot raises, since nothing was accepted then; a later lot's error belongs to its names.
-    """
-    lots = list(_lots(names, _SENT_AT_ONCE))
-    answers: list[Response] = []
-    for number, lot in enumerate(lots):
-        try:
-            answers.append(await send(lot, number == len(lots) - 1))
-        except ConnectorError as error:
-            if number == 0:
-                raise
-            unsent = Unavailable(f"not sent, because the request before it failed: {error.message}")
-            rest = [name for later in lots[number + 1 :] for name in later]
-            return answers, {**dict.fromkeys(lot, error), **dict.fromkeys(rest, unsent)}
-    return answers, {}
 
 
 def _refused(answer: Response) -> Iterator[tuple[str, ConnectorError]]:
@@ -188,8 +169,3 @@ def _is_over(record: Record) -> bool:
     with understood("indicators"):
         end = _expiry(record)
         return end is not None and end <= datetime.now(UTC)
-
-
-def _lots(names: Sequence[str], most: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), most):
-        yield names[start : start + most]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hikeshi.testing.estate import Alert, Estate, Host
-from hikeshi_connectors.microsoft.simulated_clock import ServiceClock
+from hikeshi.testing.service_clock import ServiceClock
 
 __all__ = ["Records"]
 

@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from hikeshi.testing.estate import Estate, Host
+from hikeshi.testing.service_clock import Expiry, ServiceClock
 from hikeshi_connectors.microsoft.simulated_answers import Refusal
-from hikeshi_connectors.microsoft.simulated_clock import Expiry, ServiceClock
 
 __all__ = ["Actions", "IndicatorList"]
 

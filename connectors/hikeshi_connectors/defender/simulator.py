@@ -19,12 +19,12 @@ from starlette.routing import BaseRoute, Route
 
 from hikeshi.testing.estate import Estate
 from hikeshi.testing.faults import Faults
+from hikeshi.testing.service_clock import ServiceClock
 from hikeshi.testing.simulator import Simulator, bearer_token
 from hikeshi_connectors.defender.simulated_records import Records
 from hikeshi_connectors.defender.simulated_request import batch, body_in, filter_of, getter, number, refused
 from hikeshi_connectors.defender.simulated_state import Actions, IndicatorList
 from hikeshi_connectors.microsoft.simulated_answers import Refusal, answering, give_token
-from hikeshi_connectors.microsoft.simulated_clock import ServiceClock
 from hikeshi_connectors.microsoft.simulated_kql import KqlError, run_query
 
 __all__ = ["ALL_PERMISSIONS", "DefenderSimulator"]

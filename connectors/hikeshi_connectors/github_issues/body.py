@@ -12,6 +12,8 @@ from typing import Final
 __all__ = ["TITLE_MOST", "marked", "one_line"]
 
 TITLE_MOST: Final = 250
+_RUN_MOST: Final = 100
+_LONG_RUN: Final = re.compile(f"`{{{_RUN_MOST},}}")
 _TEXT_MOST: Final = 60_000  # GitHub's limit is 65,536 characters, with the mark
 
 
@@ -29,9 +31,10 @@ def one_line(text: str) -> str:
 
 def _fenced(text: str) -> str:
     """Put a text into a code block that nothing in it can end."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    tame = _LONG_RUN.sub("`" * _RUN_MOST, text)  # else the fence could be longer than the text may be
+    longest = max((len(run) for run in re.findall("`+", tame)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{text}\n{fence}"
+    return f"{fence}text\n{tame}\n{fence}"
 
 
 def _cut(text: str, most: int) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from pydantic import Field
@@ -59,6 +59,7 @@ class GitHubIssues(Connector, Ticketing, product="github_issues"):
     volatile = ("body",)
     # About 80 new issues and comments in a minute are taken, and calls one after another are asked for.
     pace = Pace(60, 60.0, at_once=2)
+    probes: ClassVar[Mapping[str, Mapping[str, Any] | None]] = {"find_tickets": {"number": "1"}}
     least_privileges = (
         "a fine-grained token, or an app's, for the one repository, with 'Issues: read and write'",
         "labels are set only if the token's owner can push to the repository",

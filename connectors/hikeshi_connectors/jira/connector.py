@@ -7,8 +7,8 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any, ClassVar, Final
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field
 
@@ -59,6 +59,7 @@ class Jira(Connector, Ticketing, product="jira"):
     volatile = ("labels",)
     # Jira's limits are not published; calls at once are what they are about.
     pace = Pace(at_once=10)
+    probes: ClassVar[Mapping[str, Mapping[str, Any] | None]] = {"find_tickets": {"number": "HIKESHI-1"}}
     least_privileges = (
         "a user of its own with 'Browse projects', 'Create issues' and 'Add comments' in the project",
         "its API token, with the scopes read:jira-work and write:jira-work if it has scopes",
@@ -143,15 +144,20 @@ class Jira(Connector, Ticketing, product="jira"):
     def _ticket(self, issue: Mapping[str, Any]) -> Ticket:
         fields, key = issue["fields"], str(issue["key"])
         status = fields.get("status")
-        site = (self.settings.site_url or self.settings.base_url).rstrip("/")
         return Ticket(
             connector=self.name,
             id=str(issue["id"]),
             name=key,
             title=fields["summary"],
             status=None if status is None else status["name"],
-            url=f"{site}/browse/{key}",
+            url=self._address(key),
         )
+
+    def _address(self, key: str) -> str | None:
+        """Return where people open an issue; the gateway for tokens with scopes is no such place."""
+        site = self.settings.site_url or self.settings.base_url
+        is_gateway = self.settings.site_url is None and urlsplit(site).hostname == "api.atlassian.com"
+        return None if is_gateway else f"{site.rstrip('/')}/browse/{key}"
 
     def _label(self) -> str:
         return "hikeshi-" + (hashlib.sha256(self.key.encode()).hexdigest()[:40] if self.key else uuid.uuid4().hex)

@@ -41,7 +41,7 @@ def main() -> int:
         answer = json.loads(body)
         return ended(answer["code"], told=answer["stdout"], said=answer["stderr"])
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-        return ended(OF_SSH, said=f"Connection to {parts.hostname} closed by remote host.")
+        return ended(OF_SSH, said=f"Read from remote host {parts.hostname}: Connection timed out")
 
 
 def ended(code: int, *, told: str = "", said: str = "") -> int:

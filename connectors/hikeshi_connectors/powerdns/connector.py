@@ -27,7 +27,7 @@ from hikeshi.connector import (
     objects_under,
     understood,
 )
-from hikeshi_connectors.rpz.entries import TARGETS, Records, domain_of, missing, owners
+from hikeshi_connectors.rpz.entries import TARGETS, Records, domain_of, missing, target_of, whole
 from hikeshi_connectors.rpz.settings import DomainName
 
 __all__ = ["PowerDns"]
@@ -81,7 +81,7 @@ class PowerDns(Connector, Dns, product="powerdns"):
                 domain = domain_of(indicator, self.settings.zone)
             except ConnectorError:
                 return False  # what cannot be entered here is not sinkholed here
-            return all(records.get(owner) == self._ours for owner in owners(domain))
+            return target_of(domain, records) is not None
 
         return [
             Block(connector=self.name, kind=each.kind, value=each.value, blocked=is_there(each)) for each in domains
@@ -96,17 +96,16 @@ class PowerDns(Connector, Dns, product="powerdns"):
         """
         wanted, refused = self._sorted(domains)
         records = await self._records() if wanted else {}
-        absent, taken = missing(wanted, records, self._target)
+        absent, taken = missing(wanted, records)
         refused |= {value: error for domain, error in taken.items() for value in wanted[domain]}
         await self._send(self._entered, absent, wanted, refused)
 
     @supports(kinds={"domain"})
     async def unsinkhole_domains(self, domains: list[Indicator], reason: str) -> None:  # noqa: ARG002 - see above
-        """Delete the entries that `sinkhole_domains` makes. One that says something else is left as it is."""
+        """Delete the entries that `sinkhole_domains` makes, with whichever action, and none that says something else."""
         wanted, refused = self._sorted(domains)
         records = await self._records() if wanted else {}
-        ours = [owner for domain in wanted for owner in owners(domain) if records.get(owner) == self._ours]
-        await self._send(self._deleted, ours, wanted, refused)
+        await self._send(self._deleted, list(whole(wanted, records)), wanted, refused)
 
     # --- requests
 
@@ -173,10 +172,6 @@ class PowerDns(Connector, Dns, product="powerdns"):
     @property
     def _target(self) -> str:
         return TARGETS[self.settings.action]
-
-    @property
-    def _ours(self) -> frozenset[tuple[str, str]]:
-        return frozenset({("CNAME", self._target)})
 
     def _sorted(self, indicators: Iterable[Indicator]) -> tuple[Wanted, dict[str, ConnectorError]]:
         """Return domains with the values of their indicators, and the values that are refused."""

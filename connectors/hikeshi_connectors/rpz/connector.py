@@ -7,7 +7,8 @@ Source: RFC 2136, RFC 5936, RFC 8945; draft-vixie-dnsop-dns-rpz-00; BIND 9.18 as
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from hikeshi.capabilities import Block, Dns, Indicator, supports
@@ -21,7 +22,7 @@ from hikeshi.connector import (
     Unavailable,
     Unsupported,
 )
-from hikeshi_connectors.rpz.entries import TARGETS, domain_of, missing, owners
+from hikeshi_connectors.rpz.entries import TARGETS, domain_of, missing, target_of, whole
 from hikeshi_connectors.rpz.settings import RpzSettings, host_and_port
 
 if TYPE_CHECKING:
@@ -57,14 +58,13 @@ class Rpz(Connector, Dns, product="rpz"):
         Entries of a domain above it do not count. The zone keeps no time of expiry.
         """
         records = await self._server.records(self._key())
-        ours = frozenset({("CNAME", self._target)})
 
         def is_there(indicator: Indicator) -> bool:
             try:
                 domain = domain_of(indicator, self.settings.zone)
             except ConnectorError:
                 return False  # what cannot be entered here is not sinkholed here
-            return all(records.get(owner) == ours for owner in owners(domain))
+            return target_of(domain, records) is not None
 
         return [
             Block(connector=self.name, kind=each.kind, value=each.value, blocked=is_there(each)) for each in domains
@@ -79,15 +79,16 @@ class Rpz(Connector, Dns, product="rpz"):
         """
         wanted, refused = self._sorted(domains)
         records = await self._server.records(self._key()) if wanted else {}
-        absent, taken = missing(wanted, records, self._target)
+        absent, taken = missing(wanted, records)
         refused |= {value: error for domain, error in taken.items() for value in wanted[domain]}
         await self._send(self._addition, absent, wanted, refused)
 
     @supports(kinds={"domain"})
     async def unsinkhole_domains(self, domains: list[Indicator], reason: str) -> None:  # noqa: ARG002 - see above
-        """Delete the entries that `sinkhole_domains` makes, and none that says something else."""
+        """Delete the entries that `sinkhole_domains` makes, with whichever action, and none that says something else."""
         wanted, refused = self._sorted(domains)
-        await self._send(self._deletion, [owner for domain in wanted for owner in owners(domain)], wanted, refused)
+        standing = whole(wanted, await self._server.records(self._key())) if wanted else {}
+        await self._send(partial(self._deletion, standing), list(standing), wanted, refused)
 
     # --- the server
 
@@ -149,10 +150,10 @@ class Rpz(Connector, Dns, product="rpz"):
 
         return addition(self.settings.zone, names, self._target, self.settings.ttl_s)
 
-    def _deletion(self, names: Sequence[str]) -> dns.update.UpdateMessage:
+    def _deletion(self, targets: Mapping[str, str], names: Sequence[str]) -> dns.update.UpdateMessage:
         from hikeshi_connectors.rpz.updates import deletion
 
-        return deletion(self.settings.zone, names, self._target)
+        return deletion(self.settings.zone, {name: targets[name] for name in names})
 
     # --- decisions
 

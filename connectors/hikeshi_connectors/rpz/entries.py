@@ -14,7 +14,7 @@ from typing import Final
 from hikeshi.capabilities import Indicator
 from hikeshi.connector import Conflict, Invalid, Unsupported
 
-__all__ = ["TARGETS", "Records", "domain_of", "missing", "owners"]
+__all__ = ["TARGETS", "Records", "domain_of", "missing", "owners", "target_of", "whole"]
 
 TARGETS: Final = {"nxdomain": ".", "nodata": "*.", "drop": "rpz-drop."}
 # Owner, relative to the zone and in lower case -> its records, as type and text.
@@ -43,17 +43,38 @@ def owners(domain: str) -> tuple[str, str]:
     return domain, f"*.{domain}"
 
 
-def missing(domains: Iterable[str], records: Records, target: str) -> tuple[list[str], dict[str, Conflict]]:
-    """Return the owners that have yet to be entered, and the domains for which somebody entered something else."""
+def target_of(domain: str, records: Records) -> str | None:
+    """Return what both entries of a domain say, whichever of our actions that is; None if they are no sinkhole.
+
+    The action in the settings does not matter: an entry from before it was changed is still to be found and deleted.
+    """
+    own, below = (records.get(owner) for owner in owners(domain))
+    return next((target for target in TARGETS.values() if own == below == {("CNAME", target)}), None)
+
+
+def whole(domains: Iterable[str], records: Records) -> dict[str, str]:
+    """Return the owners of the sinkholes among these domains, each with its target; half of one is somebody else's."""
+    found = {domain: target_of(domain, records) for domain in domains}
+    return {owner: target for domain, target in found.items() if target for owner in owners(domain)}
+
+
+def missing(domains: Iterable[str], records: Records) -> tuple[list[str], dict[str, Conflict]]:
+    """Return the owners that have yet to be entered, and the domains for which somebody entered something else.
+
+    Half an entry is something else, too: made whole, it would be deleted with the half that we added.
+    """
     wanted: list[str] = []
     refused: dict[str, Conflict] = {}
-    ours = frozenset({("CNAME", target)})
     for domain in domains:
-        absent = [owner for owner in owners(domain) if owner not in records]
-        other = [owner for owner in owners(domain) if records.get(owner, ours) != ours]
-        if other:
-            told = ", ".join(f"{kind} {text}" for kind, text in sorted(records[other[0]]))
-            refused[domain] = Conflict(f"the zone has another entry for {other[0]}: {told}; it is left as it is")
-        else:
-            wanted += absent
+        if not any(owner in records for owner in owners(domain)):
+            wanted += owners(domain)
+        elif target_of(domain, records) is None:
+            refused[domain] = Conflict(f"the zone has another entry for {_told(domain, records)}; it is left as it is")
     return wanted, refused
+
+
+def _told(domain: str, records: Records) -> str:
+    there = [owner for owner in owners(domain) if owner in records]
+    told = ", ".join(f"{kind} {text}" for kind, text in sorted(records[there[0]])) or "disabled"
+    absent = [owner for owner in owners(domain) if owner not in records]
+    return f"{there[0]}: {told}, and none for {absent[0]}" if absent else f"{there[0]}: {told}"

@@ -5,7 +5,7 @@ Source: RFC 2136, 2.4 and 2.5; nsupdate(1).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dns.name
@@ -26,10 +26,10 @@ def addition(zone: str, owners: Sequence[str], target: str, ttl_s: int) -> dns.u
     return message
 
 
-def deletion(zone: str, owners: Sequence[str], target: str) -> dns.update.UpdateMessage:
-    """Return an update that deletes the CNAME with this very target of each owner; what is not there is none."""
+def deletion(zone: str, targets: Mapping[str, str]) -> dns.update.UpdateMessage:
+    """Return an update that deletes, by owner, the CNAME with this very target; what is not there is none."""
     message = dns.update.UpdateMessage(f"{zone}.")
-    for owner in owners:
+    for owner, target in targets.items():
         message.delete(owner, "CNAME", target)
     return message
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from hikeshi.testing.estate import Alert, Estate
-from hikeshi_connectors.microsoft.simulated_clock import ServiceClock
+from hikeshi.testing.service_clock import ServiceClock
 
 __all__ = ["TABLES", "Tables", "incident"]
 

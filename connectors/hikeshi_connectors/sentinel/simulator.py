@@ -18,9 +18,9 @@ from starlette.routing import BaseRoute, Route
 
 from hikeshi.testing.estate import Estate
 from hikeshi.testing.faults import Faults
+from hikeshi.testing.service_clock import ServiceClock
 from hikeshi.testing.simulator import Simulator, bearer_token
 from hikeshi_connectors.microsoft.simulated_answers import Refusal, answering, body_of, give_token
-from hikeshi_connectors.microsoft.simulated_clock import ServiceClock
 from hikeshi_connectors.microsoft.simulated_filter import FilterError, parse_filter
 from hikeshi_connectors.microsoft.simulated_kql import KqlError, run_query
 from hikeshi_connectors.sentinel.simulated_tables import TABLES, Tables, incident

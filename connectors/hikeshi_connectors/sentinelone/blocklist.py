@@ -9,11 +9,20 @@ https://github.com/Sentinel-One/ai-siem, mgmt-console-api/references/tags/Exclus
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from hikeshi.capabilities import Block, Indicator
-from hikeshi.connector import Applied, Conflict, ConnectorError, Invalid, PartialFailure, Unavailable
+from hikeshi.connector import (
+    Applied,
+    Conflict,
+    ConnectorError,
+    Invalid,
+    PartialFailure,
+    Unavailable,
+    lots,
+    sent_in_lots,
+)
 from hikeshi_connectors.sentinelone.answers import entries
 from hikeshi_connectors.sentinelone.named import API, deletion_body
 
@@ -92,13 +101,12 @@ class Blocklist:
             value_of |= {str(record.get("id")): each.value for record in ours or standing}
             if not standing:
                 failures[each.value] = Conflict("SentinelOne has no entry that blocks it")
-        for number, ids in enumerate(_lots(list(value_of), _DELETED_AT_ONCE)):
-            try:
-                await self._http.delete(BLOCKLIST_PATH, json=deletion_body(ids))
-            except ConnectorError as error:
-                if number == 0:
-                    raise
-                failures |= {value_of[one]: error for one in ids}
+
+        async def send(lot: list[str], last: bool) -> None:  # noqa: ARG001 - no answer is looked at
+            await self._http.delete(BLOCKLIST_PATH, json=deletion_body(lot))
+
+        _, undeleted = await sent_in_lots(list(value_of), _DELETED_AT_ONCE, send)
+        failures |= {value_of[one]: error for one, error in undeleted.items()}
         _raise_any(failures, hashes)
 
     async def _add(self, indicator: Indicator, system: str, reason: str, *, begun: bool) -> None:
@@ -123,7 +131,7 @@ class Blocklist:
         """Read the entries for these hashes and operating systems, by value."""
         wanted = {_checked(each) for each in hashes}
         known: dict[str, list[Record]] = {}
-        for some in _lots(sorted(wanted), _ASKED_AT_ONCE):
+        for some in lots(sorted(wanted), _ASKED_AT_ONCE):
             params = {**self._asked, "type": "black_hash", "value__contains": ",".join(some)}
             for record in await entries(self._http, BLOCKLIST_PATH, params):
                 values = {str(record.get(field) or "").lower() for field in _FIELDS.values()} & wanted
@@ -146,8 +154,3 @@ def _raise_any(failures: Failures, hashes: Sequence[Indicator]) -> None:
         raise next(iter(failures.values()))
     if failures:
         raise PartialFailure(failures)
-
-
-def _lots(names: Sequence[str], most: int) -> Iterator[list[str]]:
-    for start in range(0, len(names), most):
-        yield list(names[start : start + most])

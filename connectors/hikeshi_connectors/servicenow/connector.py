@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from pydantic import Field
@@ -75,6 +75,7 @@ class ServiceNow(Connector, Ticketing, Assets, product="servicenow"):
     volatile = ("correlation_id",)
     # A node serves four integrations at once; the others wait in a queue of fifty, then come refusals.
     pace = Pace(at_once=4)
+    probes: ClassVar[Mapping[str, Mapping[str, Any] | None]] = {"find_tickets": {"number": "INC0000000"}}
     least_privileges = (
         "an integration user with web service access only",
         "the role sn_incident_write, or others with create, read and write of the table and of its work_notes",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from hikeshi.capabilities import Block, Indicator
-from hikeshi.connector import Conflict, ConnectorError, Invalid, NotFound, PartialFailure, Unavailable, understood
+from hikeshi.connector import Conflict, Invalid, NotFound, PartialFailure, sent_in_lots, understood
 from hikeshi_connectors.sophos.answers import pages_by_number
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ITEM_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _PAGE: Final = 100
 _COMMENT_MOST: Final = 250  # characters
-
-Failures = dict[str, ConnectorError]
 
 
 class BlockedItems:
@@ -70,9 +68,15 @@ class BlockedItems:
             if not ids:
                 raise Conflict("Sophos has no item that blocks it")
             for one in ids:
-                await self._http.delete(f"{BLOCKED_PATH}/{one}")
+                await self._delete(one)
 
         await _one_by_one([each.value for each in hashes], remove)
+
+    async def _delete(self, item_id: str) -> None:
+        try:
+            await self._http.delete(f"{BLOCKED_PATH}/{item_id}")
+        except NotFound as error:
+            raise Conflict(f"{error.message}; somebody else deleted it") from None
 
     async def _known(self, hashes: Sequence[Indicator]) -> dict[str, list[str]]:
         """Read the IDs of the items for these hashes, by value."""
@@ -88,25 +92,12 @@ class BlockedItems:
 
 
 async def _one_by_one(values: Sequence[str], send: Callable[[str], Awaitable[None]]) -> None:
-    """Send each value. What is said of one is about that one; anything else ends the list.
+    """Send each value. Raises PartialFailure, naming what was not accepted, or what went wrong if nothing was."""
 
-    Raises what the first request raised, since nothing was accepted then; PartialFailure otherwise.
-    """
-    failures: Failures = {}
-    each = list(dict.fromkeys(values))
-    for number, value in enumerate(each):
-        try:
-            await send(value)
-        except (Conflict, Invalid, NotFound) as error:
-            failures[value] = error
-        except ConnectorError as error:
-            if number == len(failures):
-                raise
-            unsent = Unavailable(f"not sent, because the request before it failed: {error.message}")
-            failures |= {value: error} | dict.fromkeys(each[number + 1 :], unsent)
-            break
-    if failures and len(each) == 1:
-        raise failures[each[0]]
+    async def one(lot: list[str], last: bool) -> None:  # noqa: ARG001 - no answer is looked at
+        await send(lot[0])
+
+    _, failures = await sent_in_lots(list(dict.fromkeys(values)), 1, one)
     if failures:
         raise PartialFailure(failures)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hikeshi.capabilities import Host
 from hikeshi.connector import Invalid, NotFound, json_object, understood
+from hikeshi_connectors.lent_addresses import still_has_address
 from hikeshi_connectors.sophos.answers import pages_by_key
 
 if TYPE_CHECKING:
@@ -40,14 +41,15 @@ class Endpoints:
         self._connector = connector
 
     async def find(self, name: str) -> list[Host]:
-        """Return the hosts of this name, ID or IP address. Raises Invalid for what is no name."""
-        wanted = _comparable(name)
+        """Return the hosts of this name, ID or IP address, which has to be seen lately. Raises Invalid for no name."""
+        wanted, lent = _comparable(name), _address(name.strip()) is not None
         found: dict[str, Host] = {}
         for params in _questions(name.strip()):
             items = await pages_by_key(self._http, ENDPOINTS_PATH, {**params, "view": "full", "pageSize": _PAGE})
             with understood(f"{self._connector}: endpoints"):
                 hosts = [host_of(item, self._connector) for item in items]
-            found |= {host.id: host for host in hosts if wanted in {_comparable(each) for each in host.aliases()}}
+            named = [host for host in hosts if wanted in {_comparable(each) for each in host.aliases()}]
+            found |= {host.id: host for host in named if not lent or still_has_address(host.last_seen)}
         return list(found.values())
 
     async def record(self, host: Host) -> dict[str, Any]:
@@ -76,6 +78,8 @@ def isolation_body(host: Host, reason: str, *, enabled: bool) -> dict[str, Any]:
 def state_of(endpoint: Mapping[str, Any]) -> State:
     """Return an endpoint's isolation: what it says it is, beside what an administrator wants it to be.
 
+    One that only isolated itself is releasing: it ends that by itself once its health is back, so that nobody who
+    wants it isolated can rely on it, and it is not normal either.
     Raises Invalid where Sophos does not say: not every kind of endpoint can be isolated.
     """
     isolation = endpoint.get("isolation")
@@ -86,7 +90,7 @@ def state_of(endpoint: Mapping[str, Any]) -> State:
         )
     wanted = bool(isolation.get("adminIsolated"))
     if status == "isolated":
-        return "isolated" if wanted or isolation.get("selfIsolated") else "releasing"
+        return "isolated" if wanted else "releasing"
     return "isolating" if wanted else "normal"
 
 

@@ -43,7 +43,7 @@ class SophosSimulator(Simulator):
     """One Sophos tenant whose endpoints are the estate's hosts.
 
     `role` is that of the credentials: "management" or "readonly", whose changes are refused. `id_type` is whose they
-    are: a tenant's, a partner's or an organization's.
+    are: a tenant's, a partner's or an organization's. `unwell` are the estate's hosts, by ID, that isolated themselves.
     """
 
     product = "sophos"
@@ -58,6 +58,7 @@ class SophosSimulator(Simulator):
         super().__init__(estate, faults=faults, credentials=credentials)
         self.role = "management"
         self.id_type = "tenant"
+        self.unwell: set[str] = set()
         self.runs = QueryRuns(estate)
 
     @classmethod
@@ -83,6 +84,7 @@ class SophosSimulator(Simulator):
 
     def reset(self) -> None:
         self.runs.clear()
+        self.unwell.clear()
 
     def shows(self) -> dict[str, Any]:
         blocked = sorted(str(each["properties"]["sha256"]) for each in self.blocked_items.values())
@@ -153,7 +155,7 @@ class SophosSimulator(Simulator):
 
     async def _endpoints(self, request: Request) -> Response:
         query = _query(request, {"hostnameContains", "ipAddresses", "ids", "view"})
-        items = [endpoint_item(host) for _, host in sorted(self.estate.hosts.items())]
+        items = [self._item(host) for _, host in sorted(self.estate.hosts.items())]
         if "hostnameContains" in query:
             part = query["hostnameContains"].casefold()
             items = [item for item in items if part in item["hostname"].casefold()]
@@ -167,7 +169,10 @@ class SophosSimulator(Simulator):
 
     async def _endpoint(self, request: Request) -> Response:
         host = self._host(_uuid(request.path_params["endpoint"]))
-        return JSONResponse(endpoint_item(host))
+        return JSONResponse(self._item(host))
+
+    def _item(self, host: Host) -> Item:
+        return endpoint_item(host, is_unwell=host.id in self.unwell)
 
     async def _isolate(self, request: Request) -> Response:
         body = await _object(request)

@@ -8,12 +8,21 @@ first and left alone. Sources: pytmv1 0.11.0 (threatintel/suspiciousObjects); tr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from hikeshi.capabilities import Block, Indicator
-from hikeshi.connector import Conflict, ConnectorError, NotFound, PartialFailure, Response, Unavailable, understood
+from hikeshi.connector import (
+    Conflict,
+    ConnectorError,
+    NotFound,
+    PartialFailure,
+    Response,
+    lots,
+    sent_in_lots,
+    understood,
+)
 from hikeshi_connectors.vision_one.answers import collection, entries_of, error_in
 
 if TYPE_CHECKING:
@@ -79,25 +88,12 @@ class SuspiciousObjects:
             raise PartialFailure(failures)
 
     async def _send(self, path: str, entries: Mapping[str, Mapping[str, Any]]) -> Failures:
-        """Send entries by value, and return what was refused.
+        """Send entries by value, and return what was refused. Raises what went wrong if nothing was accepted."""
 
-        Raises what the first request raises, since nothing was accepted then; a later one's error belongs to its
-        entries. Answers are looked at after the last request, so that a plan shows all of them.
-        """
-        lots = list(_lots(list(entries), _SENT_AT_ONCE))
-        answers: list[tuple[Sequence[str], Response]] = []
-        failures: Failures = {}
-        for number, lot in enumerate(lots):
-            try:
-                body = [entries[value] for value in lot]
-                answers.append((lot, await self._http.post(path, json=body, last=number == len(lots) - 1)))
-            except ConnectorError as error:
-                if number == 0:
-                    raise
-                unsent = Unavailable(f"not sent, because the request before it failed: {error.message}")
-                failures = dict.fromkeys(lot, error)
-                failures |= {value: unsent for later in lots[number + 1 :] for value in later}
-                break
+        async def send(lot: list[str], last: bool) -> Response:
+            return await self._http.post(path, json=[entries[value] for value in lot], last=last)
+
+        answers, failures = await sent_in_lots(list(entries), _SENT_AT_ONCE, send)
         for lot, answer in answers:
             for value, entry in zip(lot, entries_of(answer, len(lot)), strict=True):
                 refusal = error_in(entry, f"{self._connector}: {value}")
@@ -109,7 +105,7 @@ class SuspiciousObjects:
         """Read the objects for these hashes, by value. The list has at most one for each."""
         kinds = {each.value.lower(): KINDS[each.kind] for each in hashes}
         known: Known = {}
-        for lot in _lots(list(kinds), _ASKED_AT_ONCE):
+        for lot in lots(list(kinds), _ASKED_AT_ONCE):
             asked = " or ".join(f"{kinds[value]} eq '{value}'" for value in lot)
             for record in await collection(self._http, OBJECTS_PATH, {"top": _PAGE}, {"TMV1-Filter": asked}):
                 kind = record.get("type")
@@ -147,8 +143,3 @@ def _new(indicator: Indicator, reason: str, expires_in_s: int | None) -> dict[st
         "riskLevel": "high",
         "daysToExpiration": days,
     }
-
-
-def _lots(values: Sequence[str], most: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), most):
-        yield values[start : start + most]

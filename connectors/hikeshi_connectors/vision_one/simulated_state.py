@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from hikeshi.testing.estate import Estate, Host
-from hikeshi_connectors.microsoft.simulated_clock import Expiry, ServiceClock
+from hikeshi.testing.service_clock import Expiry, ServiceClock
 
 __all__ = ["EntryRefused", "Objects", "Tasks"]
 

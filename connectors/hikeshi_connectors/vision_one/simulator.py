@@ -21,8 +21,8 @@ from starlette.routing import BaseRoute, Route
 
 from hikeshi.testing.estate import Estate
 from hikeshi.testing.faults import Faults
+from hikeshi.testing.service_clock import ServiceClock
 from hikeshi.testing.simulator import Simulator, bearer_token
-from hikeshi_connectors.microsoft.simulated_clock import ServiceClock
 from hikeshi_connectors.microsoft.simulated_filter import FilterError, parse_filter
 from hikeshi_connectors.vision_one.simulated_records import Records
 from hikeshi_connectors.vision_one.simulated_state import EntryRefused, Objects, Tasks

@@ -203,8 +203,10 @@ class HttpClient:
         except httpx.HTTPError as exc:
             raise self._foreign(exc, seen) from None
         if answer.is_redirect:
+            # Some products answer a change that they made with the place to look at.
             raise Invalid(
-                f"{self.name}: {seen.method} {urlsplit(seen.url).path} was redirected; check the base address"
+                f"{self.name}: {seen.method} {urlsplit(seen.url).path} was redirected; check the base address",
+                applied=Applied.NO if is_read else Applied.MAYBE,
             )
         return Response(
             answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, body, seen.method, seen.url

@@ -8,7 +8,7 @@ from hikeshi.core.codec import decode_event, encode_event
 from hikeshi.core.commands import AwaitSignal, Command, FindHolds, PlanCovered, StartAction, TakeKey, WaitUntil
 from hikeshi.core.decide import decide, instead_of, key_of
 from hikeshi.core.evolve import evolve
-from hikeshi.core.folding import fold
+from hikeshi.core.folding import fold, is_only_noted, note
 from hikeshi.core.program import Program, Routing
 from hikeshi.core.state import Node, Question, RunState
 from hikeshi.core.status import RunStatus, StepStatus
@@ -34,7 +34,9 @@ __all__ = [
     "evolve",
     "fold",
     "instead_of",
+    "is_only_noted",
     "key_of",
+    "note",
     "outstanding",
 ]
 

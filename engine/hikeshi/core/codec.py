@@ -28,7 +28,10 @@ class UnknownEvent(Exception):
 
 def encode_event(event: Event) -> dict[str, Any]:
     """Return the event's fields as plain JSON data, without its path and kind. Raises ValueError for other data."""
-    return {name: _encode(getattr(event, name)) for name in _FIELDS[type(event)]}
+    return {
+        name: value if type(value := getattr(event, name)) in _PLAIN else _encode(value)
+        for name in _FIELDS[type(event)]
+    }
 
 
 def decode_event(kind: str, path: str, data: dict[str, Any]) -> Event:

@@ -1,18 +1,24 @@
-"""Folding stored bytes: the only way in which a state comes about, in a first run and after a restart alike."""
+"""Folding stored bytes: the only way in which a state comes about, in a first run and after a restart alike.
+
+Events that a state keeps nothing of are noted without being read again: there is nothing that could differ.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from hikeshi.core import events as ev
 from hikeshi.core.codec import decode_event
 from hikeshi.core.events import Event
 from hikeshi.core.evolve import evolve
 from hikeshi.core.state import RunState
 
-__all__ = ["fold"]
+__all__ = ["fold", "is_only_noted", "note"]
 
 _STORED = b'{"$hikeshi":"stored"'
+# They are for the ledger of holds, a projection; there are two of them for each target of a batch.
+_ONLY_NOTED = frozenset({ev.HoldOpened, ev.TargetSettled})
 
 
 def fold(state: RunState, seq: int, at: datetime, kind: str, path: str, data: dict[str, Any], encoded: bytes) -> Event:
@@ -22,3 +28,19 @@ def fold(state: RunState, seq: int, at: datetime, kind: str, path: str, data: di
         state.has_stored = True
     evolve(state, event, seq, at)
     return event
+
+
+def is_only_noted(event: Event) -> bool:
+    """Say whether a state keeps nothing of an event but its place and time, so that `note` does what `fold` does.
+
+    One with an error is read back as any other: an error may hold what comes back in another form.
+    """
+    return type(event) in _ONLY_NOTED and getattr(event, "error", None) is None
+
+
+def note(state: RunState, seq: int, at: datetime, encoded: bytes) -> None:
+    """Fold a record of which the state keeps its place and its time in UTC."""
+    if _STORED in encoded:
+        state.has_stored = True
+    state.seq = seq
+    state.now = at

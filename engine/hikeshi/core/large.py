@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hikeshi.core.state import RunState
-from hikeshi.playbook.unknown import TAG, Stored, from_json
+from hikeshi.playbook.unknown import SCALARS, TAG, Stored, from_json
 
 __all__ = ["LARGEST_INLINE_BYTES", "NotLoaded", "load_all", "move_out", "present", "value_of"]
 
@@ -31,9 +31,6 @@ _FIELDS: Mapping[str, int] = {
     "prior": 2,
     "items": 1,
 }
-
-
-_NESTED: frozenset[type] = frozenset({Stored, dict, list})
 
 
 class NotLoaded(Exception):
@@ -101,7 +98,7 @@ def load_all(value: Any, load: Callable[[Stored], Any]) -> Any:
     if isinstance(value, Stored):
         return load_all(load(value), load)
     if isinstance(value, dict):
-        return {key: load_all(entry, load) if type(entry) in _NESTED else entry for key, entry in value.items()}
+        return {key: entry if type(entry) in SCALARS else load_all(entry, load) for key, entry in value.items()}
     if isinstance(value, list):
-        return [load_all(entry, load) if type(entry) in _NESTED else entry for entry in value]
+        return [entry if type(entry) in SCALARS else load_all(entry, load) for entry in value]
     return value

@@ -51,6 +51,8 @@ def encode_time(at: datetime, where: str) -> str:
     """Return the time in UTC with microseconds; as text, times are in their order. Raises JournalMisused if naive."""
     if at.tzinfo is None:
         raise JournalMisused("A time needs a time zone", where, FIX_CALLER)
+    if at.tzinfo is UTC:
+        return at.isoformat(timespec="microseconds")[:-6] + "Z"
     try:
         return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
     except OverflowError as exc:

@@ -85,6 +85,8 @@ def parse_indicator(text: str) -> dict[str, str]:
 
 def _address_indicator(value: str) -> dict[str, str]:
     address = parse_address(value)
+    # Packets of an IPv4 address in IPv6's dress are IPv4's, and only as such does a firewall meet them.
+    address = getattr(address, "ipv4_mapped", None) or address
     if address.is_unspecified or value == "255.255.255.255":
         raise ValueError(f"{value} stands for every address; an indicator names one thing")
     return {"kind": f"ipv{address.version}", "value": str(address)}

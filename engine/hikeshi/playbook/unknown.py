@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from sys import intern
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 Value: TypeAlias = "bool | int | float | str | Unknown | Stored | list[Value] | dict[str, Value] | None"
 
 TAG = "$hikeshi"
-_SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})  # most of every value: they cost no call of their own
-_NONE: frozenset[type] = frozenset()  # at the lowest level even a scalar is too deep, and is looked at
 MAX_DEPTH = 100
 """How deep lists and maps may be nested in a value that the engine works on."""
+
+SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
+"""What holds nothing else. Most of every value are such, and they are passed on without a call of their own."""
+
+_NONE: frozenset[type] = frozenset()  # below the lowest level even a scalar is too deep, and is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def _encode(value: object, depth: int) -> JSON:
         raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    plain = _SCALARS if depth < MAX_DEPTH else _NONE
+    plain = SCALARS if depth < MAX_DEPTH else _NONE
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
@@ -103,14 +106,15 @@ def _encode(value: object, depth: int) -> JSON:
     raise ValueError(f"a {type(value).__name__} is not plain data")
 
 
-def _decode(data: JSON, depth: int) -> Value:
+def _decode(data: Any, depth: int) -> Value:
     if depth > MAX_DEPTH:
         raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
-    plain = _SCALARS if depth < MAX_DEPTH else _NONE
+    plain = SCALARS if depth < MAX_DEPTH else _NONE
     if isinstance(data, list):
         return [entry if type(entry) in plain else _decode(entry, depth + 1) for entry in data]
     if not isinstance(data, dict):
-        return data
+        scalar: Value = data
+        return scalar
     if TAG not in data:
         # The same few keys stand in every answer of a product, and a run may keep a hundred thousand answers.
         return {

@@ -24,7 +24,7 @@ from hikeshi.core.events import ErrorRecord, Event
 from hikeshi.core.evolve_people import target_key
 from hikeshi.core.lasting import lasting_request
 from hikeshi.journal import JournalError
-from hikeshi.runtime.arguments import plain_data
+from hikeshi.runtime.arguments import EXPIRY, plain_data
 from hikeshi.runtime.call import call
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
@@ -60,11 +60,26 @@ class _Fate:
     state: Any = None
     outcome: str = ""  # done, already, failed, unknown
     shares: bool = False  # another hold keeps it so already
+    shown: tuple[Any, Any] | None = None  # a state, and what is told of it
     error: ConnectorError | None = None
 
     @property
     def open(self) -> bool:
         return not self.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Inverse:
+    """The call that would undo a change, but for the target of a batch: each hold undoes its own."""
+
+    action: str
+    arguments: Mapping[str, Any]
+    target: str | None
+
+    def of(self, target: Target) -> dict[str, Any]:
+        """Return it as plain data for one target."""
+        own = {} if self.target is None else {self.target: [plain_data(target.value)]}
+        return {"action": self.action, "arguments": {**self.arguments, **own}}
 
 
 @dataclass(slots=True)
@@ -312,20 +327,24 @@ class ChangeCall:
         """Return the intent and a hold for each target that is going to be changed."""
         path, name = self.command.path, self.connector.name
         sent = [fate for fate in self.fates if fate.open]
-        prior = [{"target": fate.target.identity, "state": plain_data(fate.prior)} for fate in sent]
+        priors = [plain_data(fate.prior) for fate in sent]
+        prior = [{"target": fate.target.identity, "state": state} for fate, state in zip(sent, priors, strict=True)]
         key = self._key(sent)
         targets = [fate.target.to_json() for fate in sent]
         intended = ev.ActionIntended(path, self.command.attempt, self.spec.name, name, key, targets, prior, repeated)
-        return [intended, *(self._hold(fate, plain_data(fate.prior)) for fate in sent if self._holds)]
+        if not self._holds:
+            return [intended]
+        undo = self._undo()
+        return [intended, *(self._hold(fate, state, undo) for fate, state in zip(sent, priors, strict=True))]
 
     @property
     def _holds(self) -> bool:
         """Say whether this change opens holds: an inverse closes one, and `undo: none` wants none."""
         return self.command.releases is None
 
-    def _hold(self, fate: _Fate, prior: Any) -> Event:
+    def _hold(self, fate: _Fate, prior: Any, undo: _Inverse | None) -> Event:
         kept = self.command.keeps
-        hold_s = None if kept else self.command.hold_s
+        hold_s = None if kept else self._ends_after_s(undo)
         return ev.HoldOpened(
             self.command.path,
             hold=self._hold_id(fate),
@@ -334,34 +353,40 @@ class ChangeCall:
             target=fate.target.identity,
             label=fate.target.label,
             prior=prior,
-            undo=None if kept else self._undo(fate),
+            undo=None if kept or undo is None else undo.of(fate.target),
             expires_at=None if hold_s is None else self.clock.now() + timedelta(seconds=hold_s),
         )
+
+    def _ends_after_s(self, undo: _Inverse | None) -> float | None:
+        """Return after how many seconds the hold ends: a time that the action itself was given counts as well.
+
+        Not every product can lift a block by itself, and one that was asked for an hour must not stay for ever.
+        """
+        given = self.arguments.get(EXPIRY) if undo is not None else None
+        return given if self.command.hold_s is None else self.command.hold_s
 
     def _shared(self) -> list[Event]:
         """Return a hold for each target that another hold keeps as this change wants it: both have to end."""
         if self.ledger is None or not self._holds or self.command.keeps:
             return []
         events: list[Event] = []
+        undo = self._undo()
         for fate in self.fates:
             if fate.outcome == "already":
                 other = self.ledger.active_on(self.spec.name, self.connector.name, fate.target.identity)
                 if other is not None and other.hold != self._hold_id(fate):
                     fate.shares = True
-                    events.append(self._hold(fate, other.prior))
+                    events.append(self._hold(fate, other.prior, undo))
         return events
 
-    def _undo(self, fate: _Fate) -> Any:
-        """Return the inverse call as plain data, or null if there is none."""
+    def _undo(self) -> _Inverse | None:
+        """Return the inverse call, but for what each target puts into it, or None if there is none."""
         if self.spec.marks.undo is None:
             return None
         inverse = _spec_of(self.spec.capability, self.spec.owner_class, self.spec.marks.undo)
         target = inverse.target if self.spec.batched else None  # each hold undoes its own
         names = [name for name in inverse.by_name if name in self.arguments and name != target]
-        arguments = {name: plain_data(self.arguments[name]) for name in names}
-        if target is not None:
-            arguments[target] = [plain_data(fate.target.value)]
-        return {"action": inverse.name, "arguments": arguments}
+        return _Inverse(inverse.name, {name: plain_data(self.arguments[name]) for name in names}, target)
 
     def _hold_id(self, fate: _Fate) -> str:
         return action_key(self.run, self.command.path, fate.target.identity)[:16]
@@ -471,7 +496,7 @@ class ChangeCall:
     def _ending(self) -> list[Event]:
         """Return the events that say what became of each target, and of the attempt as a whole."""
         path, attempt = self.command.path, self.command.attempt
-        events: list[Event] = [*self._shared(), *(self._settled(fate) for fate in self.fates)]
+        events: list[Event] = [*self._shared(), *self._settled()]
         unknown = [fate for fate in self.fates if fate.outcome == "unknown"]
         failed = [fate for fate in self.fates if fate.outcome == "failed"]
         if unknown:
@@ -479,21 +504,31 @@ class ChangeCall:
         elif failed:
             events.append(ev.ActionFailed(path, attempt, self._summary(failed, None, "no")))
         else:
-            states = [plain_data(fate.state) for fate in self.fates]
-            output = self.redactor.data(states if self.spec.batched else states[0] if states else None)
+            states = [self._shown_state(fate) for fate in self.fates]
+            output = states if self.spec.batched else states[0] if states else None
             already = all(fate.outcome == "already" for fate in self.fates)
             if self.command.releases is not None:
                 events.append(ev.HoldReleased(path, self.command.releases))
             events.append(ev.ActionSucceeded(path, attempt, output, already))
         return events
 
-    def _settled(self, fate: _Fate) -> Event:
-        error = None if fate.error is None else error_record(fate.error, self.redactor)
-        opened = self._holds and (fate.outcome != "already" or fate.shares)
-        hold = self._hold_id(fate) if opened else None
-        kept = opened and fate.outcome in ("done", "already")
-        state = self.redactor.data(plain_data(fate.state)) if kept else None
-        return ev.TargetSettled(self.command.path, fate.target.identity, fate.outcome, error, hold, state)  # type: ignore[arg-type]
+    def _settled(self) -> list[Event]:
+        """Return what became of each target."""
+        path, holds = self.command.path, self._holds
+        events: list[Event] = []
+        for fate in self.fates:
+            error = None if fate.error is None else error_record(fate.error, self.redactor)
+            opened = holds and (fate.outcome != "already" or fate.shares)
+            hold = self._hold_id(fate) if opened else None
+            state = self._shown_state(fate) if opened and fate.outcome in ("done", "already") else None
+            events.append(ev.TargetSettled(path, fate.target.identity, fate.outcome, error, hold, state))  # type: ignore[arg-type]
+        return events
+
+    def _shown_state(self, fate: _Fate) -> Any:
+        """Return what was last seen of a target as plain data without secrets."""
+        if fate.shown is None or fate.shown[0] is not fate.state:
+            fate.shown = (fate.state, self.redactor.data(plain_data(fate.state)))
+        return fate.shown[1]
 
     def _summary(self, fates: list[_Fate], kind: str | None, applied: Any) -> ErrorRecord:
         """Return one error for all targets that did not make it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from hikeshi.core import (
@@ -24,6 +24,8 @@ from hikeshi.core import (
     encode_event,
     fold,
     instead_of,
+    is_only_noted,
+    note,
     outstanding,
 )
 from hikeshi.core import events as ev
@@ -305,14 +307,25 @@ class Driver:
         return stored == [record.encoded for record in records]
 
     def _fold(self, events: Sequence[Event], batch: _Batch, *, decided: bool = False) -> None:
+        at = self._clock.now()  # what comes together is of one time
         for event in events:
             try:
-                encoded = self._encode(event, batch.blobs)
+                encoded, data = self._encoded(event, batch.blobs, at)
             except ValueError as exc:
                 if not decided:
                     raise
-                encoded = self._encode(instead_of(event, str(exc)), batch.blobs)
-            self._fold_encoded(encoded, batch)
+                encoded, data = self._encoded(instead_of(event, str(exc)), batch.blobs, at)
+            if data is not None and is_only_noted(event):
+                self._note(event, at, data, encoded, batch)
+            else:
+                self._fold_encoded(encoded, batch)
+
+    def _note(self, event: Event, at: datetime, data: dict[str, Any], encoded: bytes, batch: _Batch) -> None:
+        record = Record(self.state.run, self.state.seq + 1, at, type(event).__name__, event.path, data, encoded)
+        batch.records.append(record)
+        note(self.state, record.seq, at, encoded)
+        for watch in self._watchers:
+            watch(event, self.state)
 
     def _fold_encoded(self, encoded: bytes, batch: _Batch) -> None:
         # Folded from the bytes that are stored, so that a restart can't come to another state.
@@ -324,24 +337,23 @@ class Driver:
             watch(stored, self.state)
 
     def _encode(self, event: Event, blobs: dict[str, bytes]) -> bytes:
+        return self._encoded(event, blobs, self._clock.now())[0]
+
+    def _encoded(self, event: Event, blobs: dict[str, bytes], at: datetime) -> tuple[bytes, dict[str, Any] | None]:
+        """Return an event's bytes; and its data, unless something in it was masked or is stored elsewhere."""
         data = encode_event(event)
-        common: dict[str, Any] = {
-            "run": self.state.run,
-            "seq": self.state.seq + 1,
-            "at": self._clock.now(),
-            "kind": type(event).__name__,
-            "path": event.path,
-        }
-        encoded = encode_record(**common, data=data)
-        if self._redactor.holds(encoded.decode()):
-            masked = {name: without_secrets(self._redactor, name, value) for name, value in data.items()}
-            data, common["path"] = masked, self._redactor.names(event.path)
-            encoded = encode_record(**common, data=data)
+        run, seq, kind, path = self.state.run, self.state.seq + 1, type(event).__name__, event.path
+        encoded = encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data)
+        is_masked = self._redactor.holds(encoded.decode())
+        if is_masked:
+            data = {name: without_secrets(self._redactor, name, value) for name, value in data.items()}
+            path = self._redactor.names(event.path)
+            encoded = encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data)
         if len(encoded) > LARGEST_INLINE_BYTES:
             data, moved = move_out(data)
             blobs.update(moved)
-            encoded = encode_record(**common, data=data)
-        return encoded
+            return encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data), None
+        return encoded, None if is_masked else data
 
     def _bring(self, batch: _Batch) -> None:
         """Load the values that decisions wait for. They are forgotten when the decisions are made."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from hikeshi.journal import Record
@@ -20,6 +21,7 @@ ASKED_FOR = frozenset({"release-holds", "undo-run"})
 
 _STATUS = {"done": "active", "failed": "void", "unknown": "unknown", "already": "active"}
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 300, 3600
+_MOST_ASKED = 500  # values of one statement; SQLite allows 999 everywhere
 _LIFTED_LATE = timedelta(minutes=5)  # products look at their lists every minute or so
 
 
@@ -32,6 +34,7 @@ class HoldsProjection:
 
     name = "holds"
     version = 6
+    together = frozenset({"HoldOpened", "TargetSettled"})
     schema = """
         CREATE TABLE holds (
             hold TEXT PRIMARY KEY,
@@ -95,45 +98,93 @@ class HoldsProjection:
             case "RunFinished":
                 _release_ended(tx, record)
 
+    def apply_together(self, tx: sqlite3.Connection, records: Sequence[Record]) -> None:
+        if records[0].kind == "HoldOpened":
+            tx.executemany(_OPEN, [_opened_row(record, record.data) for record in records])
+        else:
+            _all_settled(tx, records)
+
+
+_OPEN = (
+    "INSERT INTO holds (hold, run, path, action, connector, target, label, prior, undo, status, opened_at,"
+    " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'opening', ?, ?)"
+    " ON CONFLICT (hold) DO UPDATE SET status = 'opening', settled_at = NULL"
+)
+# One without an inverse is recorded as done, never as held.
+_SETTLE = (
+    "UPDATE holds SET status = CASE WHEN ? = 'active' AND undo = 'null' THEN 'done' ELSE ? END,"
+    " settled_at = ?, state = ?, look_at = ? WHERE hold = ?"
+)
+
 
 def _opened(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
-    tx.execute(
-        "INSERT INTO holds (hold, run, path, action, connector, target, label, prior, undo, status, opened_at,"
-        " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'opening', ?, ?)"
-        " ON CONFLICT (hold) DO UPDATE SET status = 'opening', settled_at = NULL",
-        (
-            data["hold"],
-            record.run,
-            record.path,
-            data["action"],
-            data["instance"],
-            data["target"],
-            data["label"],
-            json.dumps(data["prior"]),
-            json.dumps(data["undo"]),
-            record.at.isoformat(),
-            data["expires_at"],
-        ),
+    tx.execute(_OPEN, _opened_row(record, data))
+
+
+def _opened_row(record: Record, data: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        data["hold"],
+        record.run,
+        record.path,
+        data["action"],
+        data["instance"],
+        data["target"],
+        data["label"],
+        json.dumps(data["prior"]),
+        json.dumps(data["undo"]),
+        record.at.isoformat(),
+        data["expires_at"],
     )
 
 
 def _settled(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
-    """Note what became of a change. One without an inverse is recorded as done, never as held."""
-    status, at = _STATUS[str(data["outcome"])], record.at.isoformat()
+    """Note what became of a change."""
+    status = _STATUS[str(data["outcome"])]
     if status == "active" and _closes_others(tx, record, data):
         status = "done"
-    tx.execute(
-        "UPDATE holds SET status = CASE WHEN ? = 'active' AND undo = 'null' THEN 'done' ELSE ? END,"
-        " settled_at = ?, state = ?, look_at = ? WHERE hold = ?",
-        (status, status, at, json.dumps(data.get("state")), _look_at(data.get("state")), data["hold"]),
-    )
+    tx.execute(_SETTLE, _settled_row(record, data, status))
 
 
-def _look_at(state: Any) -> str | None:
-    """Return when to look whether a product has lifted by itself what it was to lift, or None if it never does."""
+def _settled_row(record: Record, data: Mapping[str, Any], status: str) -> tuple[Any, ...]:
+    state = data.get("state")
     end = state.get("expires_at") if isinstance(state, Mapping) else None
-    if not isinstance(end, str):
-        return None
+    look_at = _look_at(end) if isinstance(end, str) else None
+    return (status, status, record.at.isoformat(), json.dumps(state), look_at, data["hold"])
+
+
+def _all_settled(tx: sqlite3.Connection, records: Sequence[Record]) -> None:
+    """Note what became of many changes as `_settled` does of each, looking only once for what else is held."""
+    held = _held_among(tx, [str(record.data["target"]) for record in records])
+    rows: list[tuple[Any, ...]] = []
+    for record in records:
+        data: Mapping[str, Any] = record.data
+        if data["hold"] is None:
+            continue
+        status = _STATUS[str(data["outcome"])]
+        if status == "active":
+            if data["target"] in held:
+                tx.executemany(_SETTLE, rows)  # what came before it may be among what it closes
+                rows.clear()
+                status = "done" if _closes_others(tx, record, data) else status
+            held.add(data["target"])
+        rows.append(_settled_row(record, data, status))
+    tx.executemany(_SETTLE, rows)
+
+
+def _held_among(tx: sqlite3.Connection, targets: Sequence[str]) -> set[str]:
+    """Return those of the targets on which there is an active hold."""
+    found: set[str] = set()
+    for at in range(0, len(targets), _MOST_ASKED):
+        asked = targets[at : at + _MOST_ASKED]
+        marks = ", ".join("?" * len(asked))
+        rows = tx.execute(f"SELECT target FROM holds WHERE status = 'active' AND target IN ({marks})", asked)  # noqa: S608
+        found.update(target for (target,) in rows)
+    return found
+
+
+@lru_cache(maxsize=16)  # the changes of one batch end at the same time
+def _look_at(end: str) -> str | None:
+    """Return when to look whether a product has lifted by itself what it was to lift, or None if it never does."""
     try:
         return (datetime.fromisoformat(end) + _LIFTED_LATE).astimezone(UTC).isoformat()
     except (ValueError, OverflowError):

@@ -87,6 +87,34 @@ async def test_one_endpoint_is_isolated_and_no_other(central: Sophos, estate: Es
     assert [each.isolation for each in estate.hosts.values()].count("normal") == len(estate.hosts) - 1
 
 
+async def test_a_host_that_isolated_itself_is_isolated_for_real(
+    central: Sophos, simulator: SophosSimulator, estate: Estate
+) -> None:
+    """Its own isolation is nobody's: it does not count, and the one that was asked for outlasts it."""
+    host = await first_host(central, estate)
+    known = next(iter(estate.hosts.values()))
+    simulator.unwell.add(known.id)
+    assert (await central.isolation_of(host)).state == "releasing"
+    with through(live()):
+        await central.isolate_host(host, "r")
+    estate.advance(1)
+    simulator.unwell.clear()
+    assert (await central.isolation_of(host)).state == "isolated"
+    with through(live()):
+        await central.release_host(host, "r")
+    estate.advance(1)
+    assert (await central.isolation_of(host)).state == "normal"
+
+
+async def test_an_old_address_names_nobody(central: Sophos, estate: Estate) -> None:
+    """A host that was away for weeks is found by its name, and not by the address that it once had."""
+    known = next(iter(estate.hosts.values()))
+    assert await central.find_hosts(known.ips[0])
+    known.last_seen -= timedelta(days=20)
+    assert await central.find_hosts(known.ips[0]) == []
+    assert [each.id for each in await central.find_hosts(known.name)] == [endpoint_id(known.id)]
+
+
 async def test_hosts_are_found_by_each_name(central: Sophos, estate: Estate) -> None:
     """By name in any case, ID and address; a longer name is another host."""
     known, twin, *_ = estate.hosts.values()

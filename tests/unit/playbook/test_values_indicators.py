@@ -154,3 +154,10 @@ def test_the_domain_of_a_url_an_address_or_a_domain() -> None:
     ]
     with pytest.raises(ValueError, match="has no domain"):
         domain_of("192.0.2.7")
+
+
+def test_an_ipv4_address_in_ipv6_dress_is_the_ipv4_address():
+    """No packet carries it otherwise, and no firewall would ever meet it."""
+    assert parse_indicator("::ffff:203.0.113.9") == {"kind": "ipv4", "value": "203.0.113.9"}
+    assert parse_indicator("::FFFF:cb00:7109/128") == {"kind": "ipv4", "value": "203.0.113.9"}
+    assert parse_indicator("2001:db8::7")["kind"] == "ipv6"

@@ -363,17 +363,37 @@ KEY = ("fake", "203.0.113.1")
 
 @pytest.mark.parametrize("lifted", [True, False])
 async def test_what_a_product_was_to_lift_is_looked_at_and_closed(office: Office, lifted: bool) -> None:
-    """Five minutes later: nothing is sent if it did, and what it did not lift is lifted. The ledger forgets nothing."""
+    """When its time is over: nothing is sent if it did, and what it did not lift is lifted. Nothing is forgotten."""
     office.world.ends[KEY] = START + timedelta(hours=1)
     app, _ = await held(office, BLOCKED)
-    assert app.due().next_at == START + timedelta(minutes=65)
+    assert app.due().next_at == START + timedelta(minutes=60)
     if lifted:
         office.world.blocked.clear()
-    assert await at(office, app, 64.9) == []
-    (state,) = await at(office, app, 65)
+    assert await at(office, app, 59.9) == []
+    (state,) = await at(office, app, 60)
 
     assert state.finished == "succeeded"
     assert office.hold_statuses() == ["released"]
     assert len(office.world.sent("unblock_indicators")) == (0 if lifted else 1)
     assert office.world.blocked == set()
     assert await at(office, app, 3000) == []
+
+
+async def test_a_block_for_a_time_ends_on_a_product_that_cannot_count(office: Office) -> None:
+    """Many products keep a block until somebody lifts it: the time that the action was given is the hold's, too."""
+    app, _ = await held(office, BLOCKED)
+
+    assert app.due().next_at == START + timedelta(hours=1)
+    (state,) = await at(office, app, 60)
+    assert state.finished == "succeeded"
+    assert [call.arguments["indicators"][0].value for call in office.world.sent("unblock_indicators")] == [
+        "203.0.113.1"
+    ]
+    assert office.hold_statuses() == ["released"]
+
+
+async def test_the_hold_of_a_step_counts_more_than_its_arguments(office: Office) -> None:
+    """`hold` is what the playbook's author wants undone, whatever the product was told."""
+    app, _ = await held(office, BLOCKED.rstrip() + "\n    hold: 30m\n")
+
+    assert app.due().next_at == START + timedelta(minutes=30)

@@ -12,6 +12,7 @@ from hikeshi.testing.estate import Alert, Estate, Host
 __all__ = ["alert_item", "endpoint_id", "endpoint_item", "iso"]
 
 _SEVERITIES = {"critical": "high", "high": "high", "medium": "medium"}
+_CUT_OFF = ("contained", "lift_containment_pending")
 
 
 @lru_cache(maxsize=200_000)
@@ -20,8 +21,8 @@ def endpoint_id(host_id: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, host_id))
 
 
-def endpoint_item(host: Host) -> dict[str, Any]:
-    """Return a host as an endpoint in full view."""
+def endpoint_item(host: Host, *, is_unwell: bool = False) -> dict[str, Any]:
+    """Return a host as an endpoint in full view. An unwell one has isolated itself."""
     group = sorted(host.groups)[0] if host.groups else ""
     return {
         "id": endpoint_id(host.id),
@@ -36,9 +37,9 @@ def endpoint_item(host: Host) -> dict[str, Any]:
         "online": host.online,
         "lastSeenAt": iso(host.last_seen),
         "isolation": {
-            "status": "isolated" if host.isolation in ("contained", "lift_containment_pending") else "notIsolated",
+            "status": "isolated" if is_unwell or host.isolation in _CUT_OFF else "notIsolated",
             "adminIsolated": host.isolation in ("containment_pending", "contained"),
-            "selfIsolated": False,
+            "selfIsolated": is_unwell,
         },
         "tags": [{"name": tag} for tag in sorted(host.tags)],
         **({"group": {"id": endpoint_id(group), "name": group}} if group else {}),

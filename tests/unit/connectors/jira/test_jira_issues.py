@@ -168,6 +168,18 @@ async def test_a_key_is_found_in_any_case():
     assert (ticket.connector, ticket.name, ticket.title, ticket.status) == ("jira", "SOC-7", "Phishing", "To Do")
 
 
+@pytest.mark.parametrize(
+    ("settings", "url"), [({}, None), ({"site_url": f"{SITE}/"}, f"{SITE}/browse/SOC-7")], ids=["gateway", "site"]
+)
+async def test_the_gateway_is_no_place_to_open_an_issue(settings: dict[str, Any], url: str | None):
+    """It has an address only where the site is known."""
+    base = "https://api.atlassian.com/ex/jira/11111111-2222-3333-4444-555555555555"
+    router = respx.MockRouter()
+    router.get(f"{base}/rest/api/3/issue/SOC-7").respond(200, json=issue("SOC-7"))
+    (ticket,) = await jira(router, base_url=base, **settings).find_tickets("SOC-7")
+    assert ticket.url == url
+
+
 @pytest.mark.parametrize("number", ["", "7", "SOC-", "SOC-07", "SOC-7/comment", "SOC-7 OR 1=1", "ＳＯＣ-7"])
 async def test_what_is_no_key_is_not_asked_for(number: str):
     """No request is made of it."""
@@ -231,3 +243,11 @@ def test_long_and_odd_texts_are_made_fit():
     assert document("")["content"] == [{"type": "paragraph", "content": []}]
     texts = [node["text"] for node in document("a\n\nb\nc\x07")["content"][1]["content"] if node["type"] == "text"]
     assert texts == ["b", "c "]
+
+
+async def test_trying_the_connector_asks_jira():
+    """With a key that can be one; the usual name of nobody would find nothing without a request."""
+    router = respx.MockRouter()
+    router.get(f"{API}/issue/HIKESHI-1").respond(404, headers=REFUSED_LOGIN, json={})
+    with pytest.raises(Unauthorized):
+        await jira(router).find_tickets(**(Jira.probes["find_tickets"] or {}))

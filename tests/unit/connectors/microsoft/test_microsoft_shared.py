@@ -6,8 +6,8 @@ import pytest
 
 from hikeshi.connector import Invalid
 from hikeshi.testing.estate import Estate, EstateState
+from hikeshi.testing.service_clock import Expiry, ServiceClock
 from hikeshi_connectors.microsoft import kql, odata
-from hikeshi_connectors.microsoft.simulated_clock import Expiry, ServiceClock
 from hikeshi_connectors.microsoft.simulated_filter import FilterError, parse_filter
 from hikeshi_connectors.microsoft.simulated_kql import KqlError, run_query
 

@@ -229,3 +229,10 @@ async def test_the_hint_of_a_rate_limit_is_taken(headers: dict[str, str], after_
     with through(door()), pytest.raises(RateLimited) as caught:
         await servicenow(router).create("Phishing")
     assert caught.value.retry_after_s == after_s
+
+
+async def test_trying_the_connector_asks_the_instance():
+    """With a number that can be one; the usual name of nobody would find nothing without a request."""
+    router = instance()
+    assert await servicenow(router).find_tickets(**(ServiceNow.probes["find_tickets"] or {})) == []
+    assert router["list"].called

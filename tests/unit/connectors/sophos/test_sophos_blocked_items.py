@@ -113,6 +113,15 @@ async def test_a_failure_ends_the_list_and_names_the_rest(fake: Any, central: So
     assert len(fake.changes) == 2
 
 
+async def test_what_may_have_taken_effect_is_not_lost(fake: Any, central: Sophos, live: Door) -> None:
+    """A web page for an answer: it may be blocked, whatever becomes of the rest, and nothing says that it is not."""
+    fake.lists(PATH, [])
+    fake.on("POST", PATH, httpx.Response(200, html="<html>proxy</html>"), refusal(503), ADDED)
+    with through(live), pytest.raises(Invalid) as caught:
+        await central.block_hashes(sha256(A, B), "r")
+    assert caught.value.applied is Applied.MAYBE
+
+
 async def test_a_first_request_that_fails_is_that_error(fake: Any, central: Sophos, live: Door) -> None:
     """Nothing was accepted before, so the error stands for the whole call."""
     fake.lists(PATH, [])
@@ -134,7 +143,7 @@ async def test_unblocking_deletes_every_item_of_a_hash(fake: Any, central: Sopho
     assert [each.method for each in plan.captured] == ["DELETE", "DELETE"]
 
 
-@pytest.mark.parametrize("answer", [httpx.Response(200, json={"deleted": False}), refusal(409)])
+@pytest.mark.parametrize("answer", [httpx.Response(200, json={"deleted": False}), refusal(409), refusal(404)])
 async def test_an_item_that_was_not_deleted_is_a_conflict(
     fake: Any, central: Sophos, live: Door, answer: httpx.Response
 ) -> None:
@@ -143,6 +152,16 @@ async def test_an_item_that_was_not_deleted_is_a_conflict(
     fake.on("DELETE", f"{PATH}/item-1", answer)
     with through(live), pytest.raises(Conflict):
         await central.unblock_hashes(sha256(A), "r")
+
+
+async def test_an_item_that_is_gone_does_not_hold_up_the_others(fake: Any, central: Sophos, live: Door) -> None:
+    """What somebody else deleted meanwhile is a conflict of that hash."""
+    fake.lists(PATH, [item(A, 1), item(B, 2)])
+    fake.on("DELETE", f"{PATH}/item-1", refusal(404))
+    fake.on("DELETE", f"{PATH}/item-2", GONE)
+    with through(live), pytest.raises(PartialFailure) as caught:
+        await central.unblock_hashes(sha256(A, B), "r")
+    assert {value: type(error) for value, error in caught.value.failures.items()} == {A: Conflict}
 
 
 async def test_nothing_is_deleted_where_nothing_stands(fake: Any, central: Sophos, live: Door) -> None:

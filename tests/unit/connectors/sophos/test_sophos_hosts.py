@@ -1,5 +1,6 @@
 """Endpoints, isolation and alerts: what is asked and sent, what becomes of it."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -70,7 +71,7 @@ async def test_a_host_has_what_guardrails_need(fake: Any, central: Sophos) -> No
         macAddresses=["02-AB-00-00-00-01"],
         tags=[{"name": "crown-jewel"}, "dc"],
         group={"id": OTHER, "name": "Servers"},
-        lastSeenAt="2026-11-22T01:02:03.000Z",
+        lastSeenAt=datetime.now(UTC).isoformat(),
     )
     fake.lists(ENDPOINTS, [record])
     (host,) = await central.find_hosts("10.0.0.7")
@@ -79,6 +80,24 @@ async def test_a_host_has_what_guardrails_need(fake: Any, central: Sophos) -> No
     assert host.tags == ("crown-jewel", "dc")
     assert host.groups == ("Servers", OTHER)
     assert host.last_seen is not None
+
+
+@pytest.mark.parametrize(("unseen", "found"), [(timedelta(hours=23), True), (timedelta(hours=25), False)])
+async def test_an_address_is_that_of_a_host_seen_today(
+    fake: Any, central: Sophos, unseen: timedelta, found: bool
+) -> None:
+    """After that another host may have it; a name and an ID stay their host's, however long it was away."""
+    seen = (datetime.now(UTC) - unseen).isoformat()
+    fake.lists(ENDPOINTS, [endpoint(ipv4Addresses=["10.0.0.7"], lastSeenAt=seen)])
+    assert len(await central.find_hosts("10.0.0.7")) == found
+    for name in ("ws-001", ENDPOINT):
+        assert [each.id for each in await central.find_hosts(name)] == [ENDPOINT]
+
+
+async def test_an_endpoint_that_does_not_say_when_it_was_seen_is_found(fake: Any, central: Sophos) -> None:
+    """Two answers are better than the wrong one."""
+    fake.lists(ENDPOINTS, [endpoint(ipv4Addresses=["10.0.0.7"])])
+    assert len(await central.find_hosts("10.0.0.7")) == 1
 
 
 async def test_all_pages_are_read(fake: Any, central: Sophos) -> None:
@@ -95,14 +114,14 @@ async def test_all_pages_are_read(fake: Any, central: Sophos) -> None:
         ("notIsolated", True, False, "isolating"),
         ("isolated", True, False, "isolated"),
         ("isolated", True, True, "isolated"),
-        ("isolated", False, True, "isolated"),
+        ("isolated", False, True, "releasing"),
         ("isolated", False, False, "releasing"),
     ],
 )
 async def test_isolation_is_what_is_beside_what_is_wanted(
     fake: Any, central: Sophos, host: Host, status: str, by_admin: bool, by_itself: bool, state: str
 ) -> None:
-    """Only an endpoint that is isolated counts as isolated, whoever wanted it."""
+    """Only what is isolated because an administrator wants it counts: what isolated itself ends that by itself."""
     isolation = {"status": status, "adminIsolated": by_admin, "selfIsolated": by_itself}
     fake.on("GET", f"{ENDPOINTS}/{ENDPOINT}", httpx.Response(200, json=endpoint(isolation=isolation)))
     assert (await central.isolation_of(host)).state == state

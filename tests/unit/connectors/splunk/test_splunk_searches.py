@@ -36,8 +36,11 @@ class FakeSplunk:
     def done(self, *rows: dict[str, Any], **content: Any) -> None:
         self.on(JOBS, httpx.Response(201, json={"sid": "17.3"}))
         state = {"dispatchState": "DONE", "resultCount": len(rows), "messages": [], **content}
-        self.on(f"{JOBS}/17.3", httpx.Response(204), httpx.Response(200, json={"entry": [{"content": state}]}))
+        self.on(f"{JOBS}/17.3", httpx.Response(200, json={"entry": [{"content": state}]}))
         self.on(f"{JOBS}/17.3/results", httpx.Response(200, json={"preview": False, "results": list(rows)}))
+
+    def answer_of(self, path: str) -> httpx.Response:
+        return self._answers[path][-1]
 
     def asked(self, path: str) -> list[httpx.Request]:
         return [each for each in self.requests if each.url.path == path]
@@ -74,6 +77,7 @@ def make(fake: FakeSplunk) -> Any:
 async def test_a_search_is_a_job_that_ends_by_itself(fake, make):
     """It is made, asked after until it is done, and read; partial results are not wanted."""
     fake.done(EVENT)
+    fake.on(f"{JOBS}/17.3", httpx.Response(204), fake.answer_of(f"{JOBS}/17.3"))
     (entry,) = await make().search_logs("index=main failed", 60, 5)
     assert fake.form() == {
         "search": "search index=main failed\n| head 5",
