@@ -43,6 +43,7 @@ packages = ["hikeshi_{name}"]
 pythonpath = ["."]
 testpaths = ["tests"]
 addopts = ["--import-mode=importlib"]
+asyncio_mode = "auto"
 """
 _README: Final = """# {title} for Hikeshi
 
@@ -96,6 +97,8 @@ def new(
     problem = _problem(name, capability, folder)
     if problem:
         raise typer.BadParameter(problem)
+    if name in session.app.registry.products():
+        session.output.note(f"warning: a connector for the product {name!r} is installed; yours will take its place")
     place = folder / f"hikeshi-{name.replace('_', '-')}"
     for path, text in _written(name, capability).items():
         target = place / path

@@ -61,6 +61,8 @@ class Connector:
         super().__init_subclass__(**kwargs)
         if product is not None:
             cls.product = product
+        if not isinstance(cls.read_routes, (tuple, list)):
+            raise TypeError(f"{cls.__name__}.read_routes is a tuple: one route is written as (Route(...),)")
 
     def __init__(self, name: str, settings: ConnectorSettings, http: HttpClient, redactor: Redactor) -> None:
         self.name = name

@@ -98,6 +98,7 @@ class Simulation:
                 raise SimulationError(f"two simulators for the product {each.product!r}")
             simulator = self.simulators[each.product] = each(estate, faults=self.faults)
             simulator.log = self.log
+            simulator.reset()  # so that what it keeps beside the estate is there from the beginning
         self._receptions = {
             product: Reception(simulator, log=self.log, faults=self.faults)
             for product, simulator in self.simulators.items()
