@@ -73,6 +73,10 @@ class Elastic(Connector, Siem, product="elastic"):
             return self
 
     settings: Settings
+    probes: ClassVar[Mapping[str, Mapping[str, Any] | None]] = {
+        "search_logs": {"query": "hikeshi", "since_s": 60, "limit": 1},
+        "search_logs_for": {"since_s": 60, "limit": 1},
+    }
     least_privileges: ClassVar[tuple[str, ...]] = (
         "Elasticsearch: 'read' on the indices to be searched and on the alerts index",
         "OpenSearch: 'read' and 'indices:data/read/point_in_time/create' on them, and security_analytics_read_access",

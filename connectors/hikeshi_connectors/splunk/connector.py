@@ -65,6 +65,10 @@ class Splunk(Connector, Siem, product="splunk"):
             return self
 
     settings: Settings
+    probes: ClassVar[Mapping[str, Mapping[str, Any] | None]] = {
+        "search_logs": {"query": "| makeresults", "since_s": 60, "limit": 1},
+        "search_logs_for": {"since_s": 60, "limit": 1},
+    }
     least_privileges: ClassVar[tuple[str, ...]] = (
         "a role with the capability 'search' and the indexes to be searched, 'notable' among them",
         "for fired alerts: read permission on the saved searches that fire them",

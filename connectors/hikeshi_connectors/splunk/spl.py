@@ -42,7 +42,8 @@ _CHANGING: Final = frozenset(
     }
 )  # fmt: skip
 _WORD: Final = re.compile(r"[\s|]*([A-Za-z_][\w.-]*)?")
-_ANYWHERE: Final = re.compile(r"[|\[][\s|]*([A-Za-z_][\w.-]*)")
+# With macros and comments between, for a macro may stand for nothing.
+_ANYWHERE: Final = re.compile(r"[|\[](?:[\s|]|`[^`]*`)*([A-Za-z_][\w.-]*)")
 
 
 def whole_search(query: str) -> str:
@@ -98,14 +99,20 @@ def _without_comments(query: str) -> str:
 
 
 def _commands(text: str, *, single_quotes: bool) -> Iterator[str]:
-    """Yield the names of all commands, those of subsearches among them. Raises ValueError for an open quote."""
+    """Yield the names of all commands, those of subsearches among them.
+
+    Raises ValueError where there is none, or where a quote is not closed.
+    """
     position = 0
     while position < len(text):
         here = text[position]
         if position == 0 or here in "|[":
             found = _WORD.match(text, position + (position != 0 or here in "|["))
             assert found is not None
-            yield from [found[1]] if found[1] else []
+            if found[1]:
+                yield found[1]
+            elif text[found.end() : found.end() + 1] != "`":  # macros are looked at for themselves
+                raise ValueError("a pipe or bracket is not followed by a command")
             position = max(found.end(), position + 1)
         elif here == '"' or (here == "'" and single_quotes and "'" in text[position + 1 :]):
             position = _after_quote(text, position)

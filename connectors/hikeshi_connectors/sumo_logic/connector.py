@@ -57,6 +57,10 @@ class SumoLogic(Connector, Siem, product="sumo_logic"):
     )
     # Documented: four requests a second for a user, ten at a time for a key.
     pace = Pace(requests=3, per_s=1.0, at_once=5)
+    probes: ClassVar[Mapping[str, Mapping[str, Any] | None]] = {
+        "search_logs": {"query": "hikeshi", "since_s": 60, "limit": 1},
+        "search_logs_for": {"since_s": 60, "limit": 1},
+    }
     least_privileges: ClassVar[tuple[str, ...]] = (
         "the capability 'Run Log Search' and a role whose search filter shows the logs",
         "Cloud SIEM: 'View Insights'",

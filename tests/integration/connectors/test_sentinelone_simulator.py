@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from hikeshi.capabilities import Effect, Host, Indicator
-from hikeshi.connector import Conflict, Forbidden, Invalid, NotFound, Secret, Unauthorized
+from hikeshi.connector import Applied, Conflict, Forbidden, Invalid, NotFound, Secret, Unauthorized
 from hikeshi.connector.door import Door, through
 from hikeshi.connector.registry import build
 from hikeshi.secrets import Redactor
@@ -168,6 +168,29 @@ async def test_a_block_and_its_end_leave_the_blocklist_as_it_was(console: Sentin
     with through(live()):
         await console.unblock_hashes(both, "over")
     assert estate.snapshot_bytes() == before
+
+
+async def test_a_hash_that_one_system_refuses_is_blocked_nowhere(
+    console: SentinelOne, simulation: Simulation, estate: Estate
+) -> None:
+    """The others were asked before; their entries are gone again, and the error says that nothing was applied."""
+    simulator = simulation.simulators["sentinelone"]
+    assert isinstance(simulator, SentinelOneSimulator)
+    before = estate.snapshot_bytes()
+    simulator.blocklist.unlicensed.add("linux")
+    with through(live()), pytest.raises(Invalid, match="Not licensed") as caught:
+        await console.block_hashes(hashes(HASH), "r")
+    assert caught.value.applied is Applied.NO
+    assert estate.snapshot_bytes() == before
+
+
+async def test_an_old_address_names_nobody(console: SentinelOne, estate: Estate) -> None:
+    """A host that was away for weeks is found by its name, and not by the address that it once had."""
+    known = next(iter(estate.hosts.values()))
+    assert await console.find_hosts(known.ips[0])
+    known.last_seen -= timedelta(days=20)
+    assert await console.find_hosts(known.ips[0]) == []
+    assert agent_id(known.id) in {each.id for each in await console.find_hosts(known.name)}
 
 
 async def test_a_blocklist_of_a_hundred_thousand_stays_quick(console: SentinelOne, estate: Estate) -> None:

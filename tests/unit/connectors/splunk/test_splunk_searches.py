@@ -198,6 +198,10 @@ CHANGES = [
     "search \\| customcommand",
     'search "x | delete"',
     'search "```" | customcommand "```"',
+    "search x | ```c``` delete",
+    "search x | \u200bdelete",
+    'search x | "customcommand"',
+    "search x |",
     "search ```x",
     'search "open',
 ]
@@ -223,7 +227,8 @@ async def test_searches_that_could_change_something_are_never_sent(fake, make, q
 
 def test_an_administrator_knows_more_commands_and_macros():
     """But none of those that are known to change something."""
-    assert refusal_of("search `notable(1)` | mycommand", ("mycommand",), ("notable",)) is None
+    assert refusal_of("search `notable(1)` | mycommand | `notable` x", ("mycommand",), ("notable",)) is None
+    assert refusal_of("search x | `notable` delete", (), ("notable",)) is not None
     assert refusal_of("search x | delete", ("delete",)) is not None
     assert refusal_of("search `a` | `b`", (), ("a",)) is not None
 
