@@ -42,7 +42,7 @@ from hikeshi_connectors.crowdstrike.detection import alert_of, recent
 from hikeshi_connectors.crowdstrike.device import FIELDS, host_of, is_called, state_of, users_of
 from hikeshi_connectors.crowdstrike.event_search import EventSearch
 from hikeshi_connectors.crowdstrike.filter import age, hosts_that_may_be
-from hikeshi_connectors.crowdstrike.indicators import SEARCH_PATH, Indicators
+from hikeshi_connectors.crowdstrike.indicators import ENTITIES_PATH, SEARCH_PATH, Indicators
 
 __all__ = ["Falcon"]
 
@@ -93,6 +93,8 @@ class Falcon(Connector, Edr, product="crowdstrike"):
         Route("POST", "/humio/api/v1/repositories/*/queryjobs"),
         Route("GET", "/humio/api/v1/repositories/*/queryjobs/*"),
     )
+    # A deletion with a filter ignores its IDs and takes whatever the filter fits.
+    never = (Route("DELETE", ENTITIES_PATH, where={"query:filter": "*"}),)
     volatile = ("expiration",)
     least_privileges: ClassVar[tuple[str, ...]] = (
         "Hosts: read (find_hosts, isolation_of, users_of_host)",

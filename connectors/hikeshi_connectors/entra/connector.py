@@ -62,6 +62,13 @@ class Entra(Connector, Identity, product="entra"):
         Route("GET", "/groups/*"),
         Route("GET", "/directoryRoles/*"),
     )
+    # Without the last segment, `/$ref`, the same request deletes the account itself. Source: Graph, "Remove member".
+    never = (
+        Route("DELETE", "/groups/*/members/*"),
+        Route("DELETE", "/directoryRoles/*/members/*"),
+        Route("DELETE", "/users/*"),
+        Route("DELETE", "/groups/*"),
+    )
     least_privileges: ClassVar[tuple[str, ...]] = (
         "User.Read.All",
         "User.EnableDisableAccount.All",

@@ -32,6 +32,7 @@ def user_of(connector: str, data: Mapping[str, Any]) -> User:
         email=data.get("mail"),
         department=data.get("department"),
         guest=data.get("userType") == "Guest" or is_external(data),
+        logins=(data["onPremisesSamAccountName"],) if data.get("onPremisesSamAccountName") else (),
     )
 
 

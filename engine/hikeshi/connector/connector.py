@@ -48,6 +48,8 @@ class Connector:
     product: ClassVar[str]
     Settings: ClassVar[type[ConnectorSettings]] = ConnectorSettings
     read_routes: ClassVar[tuple[Route, ...]] = ()
+    # Requests that are never sent, not even in an intended change: one slip away from another, and far worse than it.
+    never: ClassVar[tuple[Route, ...]] = ()
     # Fields of request bodies that differ each time they are sent, such as a time of expiry.
     volatile: ClassVar[tuple[str, ...]] = ()
     # How quickly one instance may call, a little below what the product documents; an operator may say otherwise.

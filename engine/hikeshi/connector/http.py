@@ -47,11 +47,13 @@ class HttpClient:
         volatile: Sequence[str] = (),
         pace: Pace | None = None,
         public_only: bool = False,
+        never: Sequence[Route] = (),
     ) -> None:
         self.name = name
         # As httpx writes them, so that an address in upper case or with the usual port is the same one everywhere.
         self._bases = {key: _as_written(url).rstrip("/") for key, url in bases.items()}
         self._read_routes = tuple(read_routes)
+        self._never = tuple(never)
         self._volatile = tuple(volatile)
         # The transport itself, not a client around it: a client keeps cookies, which no preview would show.
         self._transport = transport or ConnectionStack(ca_file, public_only=public_only)
@@ -112,6 +114,7 @@ class HttpClient:
         sent_headers = {**type_header, **{key.lower(): value for key, value in (headers or {}).items()}}
         seen = SeenRequest(method, url, sent_headers, body)
         is_read = self._is_read(seen)
+        self._refuse_traps(seen)
         if not is_read and not self._door().admit(_preview(seen, self._volatile), last=last):
             return CapturedResponse()
         response = await self._send_authorized(seen, auth=auth, is_read=is_read)
@@ -146,6 +149,12 @@ class HttpClient:
     def _is_read(self, seen: SeenRequest) -> bool:
         seen.refuse_tricks()
         return any(route.matches(seen, self._bases[route.base]) for route in self._read_routes)
+
+    def _refuse_traps(self, seen: SeenRequest) -> None:
+        """Raise RouteRefused for a request that this connector never sends, whoever asks for it."""
+        for route in self._never:
+            if route.matches(seen, self._bases[route.base]):
+                raise RouteRefused(f"{self.name}: {seen.method} {urlsplit(seen.url).path} is never sent: a trap")
 
     def _without_secrets(self, response: Response) -> Response:
         """Mask what an error answer repeats of us, before anybody quotes it: half a secret can't be masked any more."""

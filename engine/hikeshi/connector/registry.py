@@ -71,6 +71,7 @@ def build(
         volatile=connector.volatile,
         pace=connector.pace_of(parsed),
         public_only=connector.public_only(parsed),
+        never=connector.never,
         transport=transport,
     )
     http.mask = redactor.text

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from hikeshi.capabilities import Effect, Host, Indicator
@@ -15,6 +16,7 @@ from hikeshi.connector import (
     NotFound,
     PartialFailure,
     RateLimited,
+    RouteRefused,
     Secret,
     Timeout,
     Unauthorized,
@@ -248,16 +250,21 @@ async def test_thousands_of_hashes_are_blocked_and_read(falcon: Falcon, estate: 
     assert estate.iocs == {}
 
 
-async def test_the_simulators_filter_deletes_everything() -> None:
-    """The trap is there: a deletion with a filter ignores its IDs, which is why the connector never sends one."""
+async def test_a_deletion_with_a_filter_cannot_be_sent() -> None:
+    """The trap is there: it ignores its IDs and deletes everything. The connector's client refuses it, live or not."""
     estate = make_estate(hosts=30, users=16, connections=0)
     simulation = Simulation(estate, [CrowdStrikeSimulator])
     for value in (HASH, OTHER):
         estate.add_ioc(Ioc(f"id-{value[:2]}", "sha256", value, "prevent", estate.now()))
     with running(simulation) as url:
         falcon = connect(url)
-        with through(door()):
-            await falcon.http.delete("/iocs/entities/indicators/v1", params={"ids": "id-ab", "filter": "value:'*'"})
+        where, what = "/iocs/entities/indicators/v1", {"ids": "id-ab", "filter": "value:'*'"}
+        with through(door()), pytest.raises(RouteRefused, match="never sent"):
+            await falcon.http.delete(where, params=what)
+        assert len(estate.iocs) == 2
+        headers = await falcon.http.authorize()
+        async with httpx.AsyncClient() as anybody:
+            await anybody.delete(f"{url}/crowdstrike{where}", params=what, headers=dict(headers))
         await falcon.http.aclose()
     assert estate.iocs == {}
 

@@ -56,6 +56,7 @@ async def test_an_account_is_found_by_each_of_its_names(entra, graph, name):
         "email": "Mei.Kato@minato.example",
         "department": "IT",
         "guest": False,
+        "logins": ("mei",),
     }
     request = graph.calls.last.request
     assert request.headers["consistencylevel"] == "eventual"

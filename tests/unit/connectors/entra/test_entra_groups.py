@@ -10,7 +10,7 @@ import pytest
 
 import hikeshi_connectors.entra
 from hikeshi.capabilities import Effect, Group, User
-from hikeshi.connector import Conflict, Forbidden, Invalid, NotFound, Unavailable, Unsupported
+from hikeshi.connector import Conflict, Forbidden, Invalid, NotFound, RouteRefused, Unavailable, Unsupported
 from hikeshi.connector.door import Door, through
 from hikeshi_connectors.entra.paths import GroupPath, path_of_group, path_of_user
 
@@ -177,10 +177,12 @@ async def test_no_account_verb_takes_another_id(entra, graph, hostile, live):
 
 
 def test_there_is_one_place_that_deletes_and_it_deletes_references():
-    """The connector's source has a single DELETE, and the only paths below a member end in $ref."""
+    """The connector's source has a single DELETE beside those it never sends, and it ends in $ref."""
     here = Path(hikeshi_connectors.entra.__file__).parent
     source = "".join((here / name).read_text() for name in ("connector.py", "paths.py", "answers.py"))
-    assert re.findall(r"\.delete\((.*)\)|\"DELETE\"", source) == ["path.member_reference(user.id)"]
+    assert re.findall(r"\.delete\((.*)\)", source) == ["path.member_reference(user.id)"]
+    assert [str(route.path) for route in hikeshi_connectors.entra.Entra.never if route.path.endswith("/$ref")] == []
+    assert source.count('"DELETE"') == len(hikeshi_connectors.entra.Entra.never)
     assert re.findall(r"/members[^\"]*", source.partition("@dataclass")[2]) == [
         "/members/$ref",
         "/members/{object_id(user_id, 'account')}/$ref",
@@ -263,3 +265,19 @@ async def test_a_group_that_cannot_be_read_is_not_changed(entra, graph, live, se
         with pytest.raises(error):
             await live(entra.remove_from_group(USER, GROUP, "x"))
     assert {method for method, _, _ in sent()} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/groups/{GROUP_ID}/members/{USER_ID}",
+        f"/directoryRoles/{ROLE_ID}/members/{USER_ID}",
+        f"/users/{USER_ID}",
+        f"/groups/{GROUP_ID}",
+    ],
+)
+async def test_what_would_delete_an_account_or_a_group_cannot_be_sent(entra, graph, live, path):
+    """A membership without `/$ref` at its end is the member itself: the client refuses it, intended or not."""
+    with pytest.raises(RouteRefused, match="never sent"):
+        await live(entra.http.delete(path))
+    assert [call.request.method for call in graph.calls if call.request.method == "DELETE"] == []
