@@ -12,12 +12,13 @@ ADDRESS_KEPT: Final = timedelta(days=1)
 keeps the address for as long as it keeps the record, while the network has given it to another computer."""
 
 
-def still_has_address(last_seen: datetime | None) -> bool:
+def still_has_address(last_seen: datetime | None, kept: timedelta = ADDRESS_KEPT) -> bool:
     """Say whether a host that was last seen then (UTC if it says no zone) can be meant by its address.
 
-    One that does not say counts as there: two answers are better than the wrong one.
+    One that does not say counts as there: two answers are better than the wrong one. `kept` is longer where a product
+    hears of a host that is there less often.
     """
     if last_seen is None:
         return True
     at = last_seen if last_seen.tzinfo else last_seen.replace(tzinfo=UTC)
-    return datetime.now(UTC) - at <= ADDRESS_KEPT
+    return datetime.now(UTC) - at <= kept

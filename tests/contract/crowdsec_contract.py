@@ -9,7 +9,7 @@ from hikeshi.testing.estate import Estate, EstateState
 from hikeshi_connectors.crowdsec import CrowdSec
 from hikeshi_connectors.crowdsec.simulator import CrowdSecSimulator
 
-# A decision's duration runs from the connector's clock, so the estate is of the present.
+# A decision's duration runs from the Date of an answer, so the estate is of the present.
 BASE = datetime.now(UTC).replace(microsecond=0)
 ADDRESS = Indicator(kind="ipv4", value="203.0.113.9")
 MIXED = [ADDRESS, Indicator(kind="ipv6", value="2001:db8::9"), Indicator(kind="cidr", value="198.51.100.0/24")]

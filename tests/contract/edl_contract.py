@@ -35,7 +35,7 @@ class EdlFolder(Simulator):
     instance_name = "edl"
     current: ClassVar["EdlFolder"]
 
-    folder: Path
+    folder: Path | None = None
 
     @contextmanager
     def beside(self) -> Iterator[None]:
@@ -51,11 +51,14 @@ class EdlFolder(Simulator):
         return {"base_url": base_url, "folder": str(self.folder), "pollers": ["192.0.2.1"], "polled_within_s": None}
 
     def reset(self) -> None:
+        if self.folder is None:
+            return  # it is made when the simulation runs
         for path in self.folder.iterdir():
             path.unlink() if path.is_file() else shutil.rmtree(path)
 
     def look(self) -> None:
         """Let the estate show what is in the folder."""
+        assert self.folder is not None
         with closing(sqlite3.connect(self.folder / "edl.sqlite")) as db:
             lines = sorted(f"{kind} {line}" for kind, line in db.execute("SELECT kind, line FROM entries"))
         self.estate.product_state.pop("edl", None)
@@ -70,14 +73,14 @@ class WatchedEdl(Edl):
         super().set_up()
         self.store.clock = lambda: EdlFolder.current.estate.now().timestamp()
 
-    async def commit(self, preview: PreviewedRequest, do: Callable[[], Awaitable[T]]) -> T:
+    async def commit(self, preview: PreviewedRequest, do: Callable[[], Awaitable[T]], *, last: bool = False) -> T:
         async def watched() -> T:
             done = await do()
             EdlFolder.current.record_change(preview.method, preview.url, preview.body, applied=True)
             EdlFolder.current.look()
             return done
 
-        return await super().commit(preview, watched)
+        return await super().commit(preview, watched, last=last)
 
 
 WatchedEdl.__module__ = Edl.__module__  # its checklist is Edl's

@@ -1,7 +1,7 @@
 """How the contract kit calls a directory: Active Directory, as the simulator is one.
 
-The kit finds the request that a fault shall hit by what went over HTTP, and a read over LDAP has none; so reads have no
-cases here. tests/integration/connectors/test_ldap_simulator.py tries them, faults and hostile names included.
+The kit strikes reads where they go over HTTP, which these do not; tests/integration/connectors/test_ldap_simulator.py
+breaks reads, sign-ins and pages over LDAP.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,11 @@ UPN = "mei@minato.example"
 USER = one("identity.find_users", name=UPN)
 GROUP = GroupEntity(connector="directory", id=VPN, name="VPN Users")
 NO_HTTP = "no HTTP; tried in tests/integration/connectors/test_ldap_simulator.py"
+READS = [f"identity.{verb}" for verb in ("find_users", "account_of", "groups_of", "membership_of")]
+STRIKING_ALL = ("status_401", "status_403", "status_404", "status_409", "status_500", "status_503")
+STRIKING_ALL += ("html_is_no_answer", "strange_bodies")
+STRIKING_ONE = ("connection_dropped_before", "connection_dropped_after")
+STRIKING_ONE += ("no_answer_in_time", "half_a_body", "large_body")
 
 
 def estate() -> EstateState:
@@ -37,6 +42,10 @@ CONTRACT = Contract(
     simulator=LdapSimulator,
     estate=estate,
     cases=[
+        Case("identity.find_users", {"name": UPN}),
+        Case("identity.account_of", {"user": USER}),
+        Case("identity.groups_of", {"user": USER}),
+        Case("identity.membership_of", {"user": USER, "group": GROUP}),
         Case("identity.disable_user", {"user": USER, "reason": "r"}, expect=lambda e: not e.users[MEI].enabled),
         Case(
             "identity.enable_user",
@@ -57,10 +66,8 @@ CONTRACT = Contract(
         ),
     ],
     exempt={
-        "actions_run:identity.find_users": NO_HTTP,
-        "actions_run:identity.account_of": NO_HTTP,
-        "actions_run:identity.groups_of": NO_HTTP,
-        "actions_run:identity.membership_of": NO_HTTP,
+        **{f"{check}:{action}": NO_HTTP for check in STRIKING_ALL for action in READS},
+        **{f"{check}:{READS[0]}": NO_HTTP for check in STRIKING_ONE},
         "pages_are_complete": NO_HTTP,
         "rate_limit_hint": "a busy directory does not say when to come back",
     },

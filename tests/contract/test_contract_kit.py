@@ -256,6 +256,29 @@ def test_large_body_that_is_refused_is_told():
     assert "too much" in failures(dataclasses.replace(GOOD, connector=copy_with(check=check)), "large_body")
 
 
+FIND_TICKETS, CREATE = GOOD.cases[:2]
+
+
+@like("find_tickets")
+async def find_without_http(self: Any, number: str) -> Any:
+    return []
+
+
+@pytest.mark.parametrize("check", ["status_403", "status_404", "half_a_body", "no_answer_in_time", "strange_bodies"])
+def test_case_that_no_fault_can_strike_is_told_and_the_others_go_on(check: str):
+    """What asks without HTTP is a problem of that action alone, and can be exempt; another mistake is still found."""
+    changes = {"find_tickets": find_without_http, "check": check_raising(Unauthorized, 403, 404)}
+    broken = dataclasses.replace(GOOD, connector=copy_with(**changes), cases=[FIND_TICKETS, CREATE])
+    told = failures(broken, check)
+    assert (
+        "ticketing.find_tickets: the check could not go on: ticketing.find_tickets makes no request over HTTP" in told
+    )
+    mistakes = check.startswith("status")
+    assert ("ticketing.create: raised" in told) is mistakes
+    exempt = dataclasses.replace(broken, exempt={f"{check}:ticketing.find_tickets": "asks without HTTP"})
+    assert ("find_tickets" in failures(exempt, check), bool(failures(exempt, check))) == (False, mistakes)
+
+
 def test_change_that_returns_something_is_told():
     """What a change returns would not be what verify reads."""
     broken = copy_with(close_ticket=close_and_return)

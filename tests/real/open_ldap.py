@@ -71,6 +71,7 @@ objectClass: device
 objectClass: pwdPolicy
 pwdAttribute: userPassword
 pwdLockout: TRUE
+pwdMaxFailure: 5
 
 dn: {SERVICE}
 objectClass: organizationalRole

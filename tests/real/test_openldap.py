@@ -94,6 +94,42 @@ async def test_a_locked_account_does_not_sign_in_and_undo_leaves_no_trace(tree: 
     assert state(tree, dn) == before
 
 
+async def test_a_lock_after_wrong_passwords_is_there_again_after_undo(tree: Slapd) -> None:
+    """Meanwhile the account is locked without an end; so is one that somebody locked in another way of writing."""
+    tree.add_user("hiro")
+    ldap, dn = connector(tree), tree.dn("hiro")
+    hiro = await one(ldap, "hiro")
+    for _ in range(5):
+        assert tree.eyes.signs_in(dn, "wrong")[0] == 49
+    before = tree.eyes.entry(dn, "pwdAccountLockedTime", "pwdFailureTime")
+    assert before["pwdaccountlockedtime"][0].startswith(b"20")
+    await live(ldap.disable_user(hiro, "r"))
+    assert not (await ldap.account_of(hiro)).enabled
+    for _ in range(2):
+        assert tree.eyes.signs_in(dn, "wrong")[0] == 49
+    await live(ldap.enable_user(hiro, "r"))
+    assert (await ldap.account_of(hiro)).enabled
+    assert tree.eyes.entry(dn, "pwdAccountLockedTime", "pwdFailureTime") == before
+    assert tree.eyes.signs_in(dn, USER_PASSWORD)[0] == 49
+
+    tree.eyes.modify(dn, "MODIFY_REPLACE", "pwdAccountLockedTime", "00000101000000Z")
+    with pytest.raises(Conflict):
+        await live(ldap.disable_user(hiro, "r"))
+
+
+@pytest.mark.parametrize(
+    "written", ["UID=isao, OU=people, DC=minato, DC=example", "0.9.2342.19200300.100.1.1=\\69sao,"]
+)
+async def test_the_account_that_signs_in_is_left_alone(tree: Slapd, written: str) -> None:
+    """However its name is written: the directory says who it is."""
+    if tree.eyes.signs_in(tree.dn("isao"), USER_PASSWORD)[0] != 0:
+        tree.add_user("isao")
+    bind_user = written if written.endswith("example") else f"{written}ou=people,{BASE_DN}"
+    ldap = connector(tree, bind_user=bind_user, password=USER_PASSWORD)
+    with pytest.raises(Unsupported, match="signs in"):
+        await live(ldap.disable_user(await one(ldap, "isao"), "r"))
+
+
 async def test_memberships_are_taken_and_given_back(tree: Slapd) -> None:
     """To the byte; the codes for "already so" are conflicts; the last member of a group cannot be taken out."""
     for name in ("botan", "chie"):
@@ -151,16 +187,18 @@ async def test_refusals_say_what_they_are(tree: Slapd) -> None:
 
 def test_a_run_and_its_undo_by_the_engine(tree: Slapd, tmp_path: Path) -> None:
     """The account is locked and out of the privileged group; undo brings both back, to the byte."""
-    for name in ("fumi", "goro"):
+    for name in ("fumi", "goro", "jiro"):
         tree.add_user(name)
     tree.add_group("operators", "fumi", "goro")
     tree.eyes.modify(tree.dn("goro"), "MODIFY_ADD", "pwdAccountLockedTime", "000001010000Z")
-    dns = (tree.dn("fumi"), tree.dn("goro"), tree.group_dn("operators"))
+    for _ in range(5):
+        tree.eyes.signs_in(tree.dn("jiro"), "wrong")
+    dns = (tree.dn("fumi"), tree.dn("goro"), tree.dn("jiro"), tree.group_dn("operators"))
     before = state(tree, *dns)
     hikeshi = CommandLine(tmp_path)
     hikeshi.configure({"directory": {"product": "ldap", **settings(tree, privileged_groups=["operators"])}})
     hikeshi.add_playbook("lock-out", LOCK_OUT)
-    for name in ("fumi", "goro"):  # goro was locked before, and is afterwards
+    for name in ("fumi", "goro", "jiro"):  # goro was locked before, jiro after wrong passwords, and they are afterwards
         done = hikeshi("run", "lock-out", "-i", f"user={name}", "--json")
         assert done.code == 0, done.out + done.err
         assert tree.eyes.signs_in(tree.dn(name), USER_PASSWORD)[0] == 49
@@ -168,4 +206,5 @@ def test_a_run_and_its_undo_by_the_engine(tree: Slapd, tmp_path: Path) -> None:
         assert undone.code == 0, undone.out + undone.err
         assert state(tree, *dns) == before
     assert tree.eyes.signs_in(tree.dn("fumi"), USER_PASSWORD)[0] == 0
-    assert tree.eyes.signs_in(tree.dn("goro"), USER_PASSWORD)[0] == 49
+    for name in ("goro", "jiro"):
+        assert tree.eyes.signs_in(tree.dn(name), USER_PASSWORD)[0] == 49

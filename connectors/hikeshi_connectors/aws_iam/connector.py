@@ -15,7 +15,7 @@ from hikeshi_connectors.aws.answers import Node, texts
 from hikeshi_connectors.aws.service import CLOUDTRAIL, IAM, STS
 from hikeshi_connectors.aws.settings import REGION, AwsSettings
 from hikeshi_connectors.aws_iam.access_keys import AccessKeys
-from hikeshi_connectors.aws_iam.names import group_name, user_name
+from hikeshi_connectors.aws_iam.names import account_in, group_name, user_name
 from hikeshi_connectors.aws_iam.policy import (
     DENY_ALL,
     DENY_ALL_NAME,
@@ -105,13 +105,28 @@ class AwsIam(AccessKeys, Identity, product="aws_iam"):
 
     async def _user_policy(self, user: User, policy: str) -> dict[str, object] | None:
         params = {"UserName": user_name(user), "PolicyName": policy}
+        found: Node | None
         try:
             found = await self.aws.read_form(IAM, "GetUserPolicy", params)
         except NotFound:
-            # The same code for a user who is gone, which is no user without a policy.
-            await self.aws.read_form(IAM, "GetUser", {"UserName": user_name(user)})
+            found = None
+        # After it: the same code stands for a user who is gone, which is no user without a policy.
+        await self._check_account(user)
+        if found is None:
             return None
         return dict(document_in(found.text("PolicyDocument"), f"{self.name}: {policy} of {user.name}"))
+
+    async def _check_account(self, user: User) -> None:
+        """Raise NotFound unless the user of this name here is the one meant: IAM takes names, whatever the account."""
+        found = await self.aws.read_form(IAM, "GetUser", {"UserName": user_name(user)})
+        own = found.under("User").text("Arn")
+        if own != user.id:
+            raise NotFound(f"{self.name}: there is no user {user.id} here; the one of this name is {own}")
+
+    async def _check_both(self, user: User, group: Group) -> None:
+        await self._check_account(user)
+        if account_in(group) != account_in(user):
+            raise NotFound(f"{self.name}: there is no group {group.id} here; it is of another account than {user.id}")
 
     # --- sessions
 
@@ -127,6 +142,7 @@ class AwsIam(AccessKeys, Identity, product="aws_iam"):
         """
         params = {"UserName": user_name(user), "PolicyName": OLDER_SESSIONS_NAME}
         document = older_sessions(datetime.now(UTC))
+        await self._check_account(user)
         await self.aws.form(IAM, "PutUserPolicy", {**params, "PolicyDocument": document})
 
     # --- groups
@@ -140,6 +156,7 @@ class AwsIam(AccessKeys, Identity, product="aws_iam"):
 
     async def remove_from_group(self, user: User, group: Group, reason: str) -> None:
         params = {"GroupName": group_name(group), "UserName": user_name(user)}
+        await self._check_both(user, group)
         try:
             await self.aws.form(IAM, "RemoveUserFromGroup", params)
         except NotFound as exc:
@@ -147,9 +164,11 @@ class AwsIam(AccessKeys, Identity, product="aws_iam"):
 
     async def add_to_group(self, user: User, group: Group, reason: str) -> None:
         params = {"GroupName": group_name(group), "UserName": user_name(user)}
+        await self._check_both(user, group)
         await self.aws.form(IAM, "AddUserToGroup", params)
 
     async def _groups(self, user: User) -> list[Node]:
+        await self._check_account(user)
         return await self.aws.pages(IAM, "ListGroupsForUser", {"UserName": user_name(user)}, "Groups")
 
     async def _group(self, node: Node) -> Group:

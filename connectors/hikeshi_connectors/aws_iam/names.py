@@ -7,7 +7,7 @@ import re
 from hikeshi.capabilities import Entity
 from hikeshi.connector import Invalid
 
-__all__ = ["group_name", "is_key_id", "key_owner", "user_name"]
+__all__ = ["account_in", "group_name", "is_key_id", "key_owner", "user_name"]
 
 _ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(user|group)/(?:[\x21-\x7e]*/)?([\w+=,.@-]{1,128})", re.ASCII)
 _KEY_ID = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,124}")
@@ -22,6 +22,11 @@ def user_name(user: Entity) -> str:
 def group_name(group: Entity) -> str:
     """Return the name by which the API knows a group. Raises Invalid if the ID is no group's ARN."""
     return _name_in(group, "group")
+
+
+def account_in(entity: Entity) -> str:
+    """Return which account an ARN is of: all of it before the kind and the name, as a partition has its own numbers."""
+    return entity.id.partition("/")[0].rpartition(":")[0]
 
 
 def is_key_id(text: str) -> bool:

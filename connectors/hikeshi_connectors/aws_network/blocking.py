@@ -33,7 +33,7 @@ class Blocking(AwsConnector, Firewall):
     async def blocks_of(self, indicators: list[Indicator]) -> list[Block]:
         """Read which addresses are blocked, as exactly this network: one in a wider entry is not its block."""
         networks = [self._network(each) for each in indicators]
-        there = await self._blocks.there({each.version for each in networks})
+        there = await self._blocks.there(networks)
         return [
             Block(connector=self.name, kind=each.kind, value=each.value, blocked=network in there)
             for each, network in zip(indicators, networks, strict=True)
@@ -59,7 +59,9 @@ class Blocking(AwsConnector, Firewall):
     def _network(self, indicator: Indicator) -> Network:
         if indicator.kind not in _KINDS:
             raise Unsupported(f"{self.name}: addresses are blocked here, not indicators of the kind {indicator.kind}")
-        found = network_in(indicator.value)
+        found = network_in(indicator.value, exact=True)
         if found is None:
-            raise Invalid(f"{self.name}: {indicator.value[:80]!r} is no address and no network")
+            wider = network_in(indicator.value)
+            meant = "" if wider is None else f"; write {wider} if all of it is meant"
+            raise Invalid(f"{self.name}: {indicator.value[:80]!r} is no address and no network{meant}")
         return found

@@ -31,8 +31,9 @@ class IpSets:
         self._sets = {version: IpSetName.in_arn(arn) for version, arn in arns.items() if arn}
         self._turn = asyncio.Lock()
 
-    async def there(self, versions: set[int]) -> set[Network]:
-        """Return the networks in the IP sets of these versions."""
+    async def there(self, networks: Sequence[Network]) -> set[Network]:
+        """Return the networks in the IP sets that these networks could be in."""
+        versions = {each.version for each in networks}
         found = [await self._read(version) for version in sorted(versions & self._sets.keys())]
         return {network for each in found for network in _networks(each["Addresses"]) if network is not None}
 

@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
 from hikeshi.capabilities import Cloud, InstanceNetwork, VirtualMachine
-from hikeshi.connector import Applied, Conflict, ConnectorError, Invalid, NotFound, Unsupported
+from hikeshi.connector import Applied, Conflict, ConnectorError, Invalid, NotFound, OutcomeUnknown, Unsupported
 from hikeshi_connectors.aws.answers import Node
 from hikeshi_connectors.aws.connector import AwsConnector
 from hikeshi_connectors.aws.service import EC2
 from hikeshi_connectors.aws_network.interface import (
+    TAG_PREFIX,
     Interface,
     groups_in,
     interfaces_of,
@@ -29,6 +30,7 @@ __all__ = ["Machines"]
 _INSTANCE_ID: Final = re.compile(r"i-[0-9a-f]{8,17}")
 _LIVING: Final = ["pending", "running", "shutting-down", "stopping", "stopped"]
 _PAGE: Final = 1000
+_BY_HAND: Final = "set the groups by hand, then remove the tags that begin with hikeshi:groups:"
 _ADDRESS_FILTERS: Final = {
     4: ("network-interface.addresses.private-ip-address", "network-interface.addresses.association.public-ip"),
     6: ("network-interface.ipv6-addresses.ipv6-address",),
@@ -67,44 +69,107 @@ class Machines(AwsConnector, Cloud):
     async def quarantine_machine(self, machine: VirtualMachine, reason: str) -> None:
         """Put every network interface into the quarantine's group alone; tags of the machine remember the others.
 
-        Raises Unsupported if there is no such group in the machine's network, or if it lets traffic out to anywhere.
+        Raises Unsupported if there is no such group in the machine's network, or if it has rules.
         """
         node = await self._instance(machine)
         group = await self._quarantine_group(node, must=True)
         open_ones = [each for each in interfaces_of(node) if each.groups != (group,)]
         if not open_ones:
             raise Conflict(f"{self.name}: {machine.name} is in the quarantine's security group alone already")
-        tags = [{"Key": each.tag, "Value": remembered(each)} for each in open_ones]
-        await self.aws.form(EC2, "CreateTags", {"ResourceId": [machine.id], "Tag": tags})
-        await self._put_into(dict.fromkeys(open_ones, (group,)))
+        await self._remember(machine, open_ones)
+        try:
+            await self._put_into(dict.fromkeys(open_ones, (group,)), unsure_stays=True)
+        except ConnectorError as exc:
+            if exc.applied is Applied.NO:  # otherwise they are all that the undo has
+                await self._forget_after(exc, machine, open_ones)
+            raise
 
     async def reconnect_machine(self, machine: VirtualMachine, reason: str) -> None:
-        """Put the interfaces into the groups that the machine's tags remember, and remove these tags."""
+        """Put the interfaces into the groups that the machine's tags remember, and remove these tags.
+
+        Raises Conflict if the tags cannot be those of this quarantine: the machine is not cut off, they are about
+        interfaces that it does not have, or name groups that there are not.
+        """
         node = await self._instance(machine)
         tags, interfaces = tags_of(node), interfaces_of(node)
         kept = {each: groups for each in interfaces if (groups := groups_in(tags, each))}
         if not kept:
             raise Conflict(f"{self.name}: no tag of {machine.name} remembers groups to put it back into")
-        await self._put_into(kept)
+        group = await self._quarantine_group(node, must=False)
+        if any(each.groups != (group,) for each in interfaces):
+            raise Conflict(f"{self.name}: {machine.name} is not in the quarantine's security group alone")
+        strange = sorted({key for key in tags if key.startswith(TAG_PREFIX)} - {each.tag for each in kept})
+        if strange:
+            raise Conflict(f"{self.name}: {machine.name} has no such interface: {', '.join(strange)}; {_BY_HAND}")
+        await self._check_groups(machine, {each for groups in kept.values() for each in groups})
+        await self._put_into(kept, unsure_stays=False)
         try:
-            params = {"ResourceId": [machine.id], "Tag": [{"Key": each.tag} for each in kept]}
-            await self.aws.form(EC2, "DeleteTags", params)
+            await self._forget(machine, kept)
         except ConnectorError as exc:
             exc.applied = Applied.MAYBE
             raise
 
-    async def _put_into(self, groups: Mapping[Interface, Sequence[str]]) -> None:
-        """Set the security groups of interfaces. If a later one fails, the change has had a part of its effect."""
-        begun = False
+    async def _check_groups(self, machine: VirtualMachine, wanted: Set[str]) -> None:
+        params = {"Filter": [{"Name": "group-id", "Value": sorted(wanted)}]}
+        found = await self.aws.pages(EC2, "DescribeSecurityGroups", params, "securityGroupInfo")
+        gone = sorted(wanted - {each.text("groupId") for each in found})
+        if gone:
+            raise Conflict(f"{self.name}: the tags of {machine.name} name {', '.join(gone)}, which is gone; {_BY_HAND}")
+
+    async def _remember(self, machine: VirtualMachine, interfaces: list[Interface]) -> None:
+        tags = [{"Key": each.tag, "Value": remembered(each)} for each in interfaces]
+        try:
+            await self.aws.form(EC2, "CreateTags", {"ResourceId": [machine.id], "Tag": tags})
+        except ConnectorError as exc:
+            if exc.applied is Applied.MAYBE:
+                await self._forget_after(exc, machine, interfaces)
+            raise
+
+    async def _forget(self, machine: VirtualMachine, interfaces: Iterable[Interface]) -> None:
+        params = {"ResourceId": [machine.id], "Tag": [{"Key": each.tag} for each in interfaces]}
+        await self.aws.form(EC2, "DeleteTags", params)
+
+    async def _forget_after(self, why: ConnectorError, machine: VirtualMachine, interfaces: list[Interface]) -> None:
+        """Remove the tags of a quarantine that was not made. Raises OutcomeUnknown, naming them, if that fails too."""
+        try:
+            await self._forget(machine, interfaces)
+        except ConnectorError as exc:
+            keys = ", ".join(each.tag for each in interfaces)
+            raise OutcomeUnknown(
+                f"{why.message}; remove the tags {keys} of {machine.id}, which could not be removed: {exc.message}"
+            ) from why
+
+    async def _put_into(self, groups: Mapping[Interface, Sequence[str]], *, unsure_stays: bool) -> None:
+        """Set the security groups of all interfaces. If one is refused, those before it are put back.
+
+        `unsure_stays` says what happens where nobody knows what became of a request for one of several: it may have
+        been the last one that cuts a machine off, which is left; half a way back would count as the whole.
+        """
+        begun: list[Interface] = []
         for interface, wanted in groups.items():
-            params = {"NetworkInterfaceId": interface.id, "SecurityGroupId": list(wanted)}
             try:
-                await self.aws.form(EC2, "ModifyNetworkInterfaceAttribute", params)
+                await self._modify(interface, wanted)
             except ConnectorError as exc:
-                if begun:
-                    exc.applied = Applied.MAYBE
+                unsure = exc.applied is Applied.MAYBE
+                if not unsure or not (unsure_stays or len(groups) == 1):
+                    await self._put_back([*begun, interface] if unsure else begun, exc)
                 raise
-            begun = True
+            begun.append(interface)
+
+    async def _put_back(self, interfaces: Sequence[Interface], why: ConnectorError) -> None:
+        """Put interfaces back into the groups that they came from. Raises OutcomeUnknown if that fails too."""
+        for each in reversed(interfaces):
+            try:
+                await self._modify(each, each.groups)
+            except ConnectorError as exc:
+                former = ", ".join(each.groups)
+                raise OutcomeUnknown(
+                    f"{why.message}; {each.id} was changed, and could not be put back into {former}: {exc.message}"
+                ) from why
+
+    async def _modify(self, interface: Interface, groups: Sequence[str]) -> None:
+        params = {"NetworkInterfaceId": interface.id, "SecurityGroupId": list(groups)}
+        await self.aws.form(EC2, "ModifyNetworkInterfaceAttribute", params)
 
     # --- reading
 
@@ -138,8 +203,9 @@ class Machines(AwsConnector, Cloud):
             return groups[0].text("groupId") if groups else ""
         if not groups:
             raise Unsupported(f"{self.name}: {network} has no security group {name!r}; create it there, without rules")
-        if any(_goes_anywhere(rule) for rule in groups[0].all_maybe("ipPermissionsEgress")):
-            raise Unsupported(f"{self.name}: {name!r} in {network} lets traffic out to anywhere; remove that rule")
+        for rules, way in (("ipPermissionsEgress", "out"), ("ipPermissions", "in")):
+            if groups[0].all_maybe(rules):
+                raise Unsupported(f"{self.name}: {name!r} in {network} lets traffic {way}; remove all of its rules")
         return groups[0].text("groupId")
 
 
@@ -168,9 +234,3 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 def _literal(text: str) -> str:
     """Return a filter's value that stands for this very text: `*` and `?` would stand for others."""
     return re.sub(r"([*?\\])", r"\\\1", text)
-
-
-def _goes_anywhere(rule: Node) -> bool:
-    ranges = [each.maybe("cidrIp") for each in rule.all_maybe("ipRanges")]
-    ranges += [each.maybe("cidrIpv6") for each in rule.all_maybe("ipv6Ranges")]
-    return any(each in ("0.0.0.0/0", "::/0") for each in ranges)

@@ -16,6 +16,7 @@ _TAG_VALUE_MOST = 256
 _GROUPS_MOST = 5
 _ENTRIES_MOST = 20
 Item = dict[str, Any]
+_Operation = Callable[[Item], Mapping[str, Any]]
 _FACTS: Mapping[str, Callable[[Item], Iterable[str]]] = {
     "instance-id": lambda each: [each["id"]],
     "instance-state-name": lambda each: [each["state"]],
@@ -25,18 +26,23 @@ _FACTS: Mapping[str, Callable[[Item], Iterable[str]]] = {
     "network-interface.ipv6-addresses.ipv6-address": lambda each: _ips(each, v6=True),
     "vpc-id": lambda each: [each["vpc"]],
     "group-name": lambda each: [each["name"]],
+    "group-id": lambda each: [each["id"]],
 }
 
 
 class SimulatedEc2:
-    """Operations of EC2 over a state; `most` is the longest page."""
+    """Operations of EC2 over a state; `most` is the longest page.
+
+    `refused_after` says after how many further requests an operation is refused, as by a policy with conditions.
+    """
 
     def __init__(self, state: Callable[[], State], most: Callable[[], int]) -> None:
         self._state = state
         self._most = most
+        self.refused_after: dict[str, int] = {}
 
-    def operations(self) -> dict[str, Callable[[Item], Mapping[str, Any]]]:
-        return {
+    def operations(self) -> dict[str, _Operation]:
+        found: dict[str, _Operation] = {
             "DescribeInstances": self._describe_instances,
             "DescribeSecurityGroups": self._describe_groups,
             "ModifyNetworkInterfaceAttribute": self._modify_interface,
@@ -46,6 +52,18 @@ class SimulatedEc2:
             "CreateTags": self._create_tags,
             "DeleteTags": self._delete_tags,
         }
+        return {name: self._until_refused(name, each) for name, each in found.items()}
+
+    def _until_refused(self, name: str, operation: _Operation) -> _Operation:
+        def serve(params: Item) -> Mapping[str, Any]:
+            left = self.refused_after.get(name)
+            if left == 0:
+                raise Refusal(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
+            if left is not None:
+                self.refused_after[name] = left - 1
+            return operation(params)
+
+        return serve
 
     def _describe_instances(self, params: Item) -> Mapping[str, Any]:
         found, more = self._page(_filtered(self._state()["machines"].values(), params), params)
@@ -185,11 +203,13 @@ def _instance(machine: Item, groups: Mapping[str, Any]) -> Item:
 
 
 def _group(group: Item) -> Item:
-    egress = (
-        [{"ipProtocol": "-1", "ipRanges": [{"cidrIp": each} for each in group["egress"]]}] if group["egress"] else []
-    )
     shown = {"groupId": group["id"], "groupName": group["name"], "vpcId": group["vpc"], "ownerId": ACCOUNT}
-    return {**shown, "ipPermissions": [], "ipPermissionsEgress": egress}
+    ways = {"ipPermissions": group.get("ingress", []), "ipPermissionsEgress": group["egress"]}
+    return {**shown, **{name: _rules(ranges) for name, ranges in ways.items()}}
+
+
+def _rules(ranges: Sequence[str]) -> list[Item]:
+    return [{"ipProtocol": "-1", "ipRanges": [{"cidrIp": each} for each in ranges]}] if ranges else []
 
 
 def _shown(entry: Item) -> Item:

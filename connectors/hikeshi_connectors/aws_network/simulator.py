@@ -28,6 +28,7 @@ class AwsNetworkSimulator(AwsSimulator):
     """EC2, WAF and STS below `/aws_network/`.
 
     `somebody_else` has so many further updates of an IP set happen right before ours, each of which makes a lock stale.
+    `ec2.refused_after` has operations of EC2 refused after so many further requests.
     """
 
     product = "aws_network"
@@ -42,13 +43,13 @@ class AwsNetworkSimulator(AwsSimulator):
     )
 
     def __init__(self, estate: Estate, *, faults: Faults, credentials: Mapping[str, str] | None = None) -> None:
+        self.ec2 = SimulatedEc2(lambda: self._state, lambda: self.most_on_a_page)
         super().__init__(estate, faults=faults, credentials=credentials)
         self.somebody_else = 0
         state_of(estate)
 
     def operations(self) -> Mapping[str, Mapping[str, Operation]]:
-        ec2 = SimulatedEc2(lambda: self._state, lambda: self.most_on_a_page)
-        return {"ec2": ec2.operations(), "wafv2": {"GetIPSet": self._get, "UpdateIPSet": self._update}}
+        return {"ec2": self.ec2.operations(), "wafv2": {"GetIPSet": self._get, "UpdateIPSet": self._update}}
 
     def shows(self) -> dict[str, Any]:
         machines = self._state["machines"].values()

@@ -87,7 +87,8 @@ class CloudflareSimulator(Simulator):
         state = self._state
         shown = {names[list_id]: sorted(items) for list_id, items in state["gateway"].items() if items}
         shown |= {"rules_list": sorted(state["rules"])} if state["rules"] else {}
-        return shown | ({"access_rules": sorted(state["access"])} if state["access"] else {})
+        rules = sorted({value for rules in state["access"].values() for value in rules})
+        return shown | ({"access_rules": rules} if rules else {})
 
     def succeeded(self, status: int, body: bytes) -> bool:
         return status == 200 and b'"success":true' in body
@@ -195,33 +196,45 @@ class CloudflareSimulator(Simulator):
 
     async def _access(self, request: Request) -> Response:
         mode = request.query_params.get("mode")
-        rules = [each for each in self._state["access"].values() if mode in (None, each["mode"])]
-        return _page(request, rules, _PAGES["access"])
+        scopes = [_scope(request)]
+        if scopes[0].startswith("zones/"):  # what the account blocks, a zone shows as well
+            scopes += [scope for scope in self._state["access"] if scope.startswith("accounts/")]
+        found = [{**rule, "scope": _shown(scope)} for scope in scopes for rule in self._rules(scope).values()]
+        return _page(request, [each for each in found if mode in (None, each["mode"])], _PAGES["access"])
 
     async def _make_access(self, request: Request) -> Response:
-        body = await request.json()
+        body, scope = await request.json(), _scope(request)
+        rules = self._rules(scope)
         target, value = body["configuration"]["target"], body["configuration"]["value"]
         if not _fits_access(target, value):
             return _failure(400, 10001, f"firewallaccessrules.api.validation_error: {target} {value}")
-        if value in self._state["access"]:
+        if value in rules:
             return _failure(400, 10009, "firewallaccessrules.api.duplicate_of_existing")
-        number = hashlib.md5(value.encode(), usedforsecurity=False).hexdigest()
+        number = hashlib.md5(f"{scope} {value}".encode(), usedforsecurity=False).hexdigest()
         rule = {
             "id": number,
             "mode": body["mode"],
             "notes": body.get("notes", ""),
             "configuration": body["configuration"],
         }
-        self._state["access"][value] = rule
-        return _success(rule)
+        self._state["access"].setdefault(scope, {})[value] = rule
+        return _success({**rule, "scope": _shown(scope)})
 
     async def _drop_access(self, request: Request) -> Response:
+        """Delete a rule by its number, of whichever scope it is: Cloudflare may be as unkind."""
         number = request.path_params["rule"]
-        value = next((value for value, rule in self._state["access"].items() if rule["id"] == number), None)
-        if value is None:
-            return _failure(404, 10001, "firewallaccessrules.api.not_found")
-        del self._state["access"][value]
-        return _success({"id": number})
+        for scope, rules in self._state["access"].items():
+            value = next((value for value, rule in rules.items() if rule["id"] == number), None)
+            if value is not None:
+                del rules[value]
+                if not rules:
+                    del self._state["access"][scope]
+                return _success({"id": number})
+        return _failure(404, 10001, "firewallaccessrules.api.not_found")
+
+    def _rules(self, scope: str) -> dict[str, Any]:
+        rules: dict[str, Any] = self._state["access"].get(scope, {})
+        return rules
 
     @property
     def _state(self) -> dict[str, Any]:
@@ -244,6 +257,17 @@ def _page(request: Request, entries: list[Any], most: int) -> Response:
     shown = entries[(page - 1) * per_page : page * per_page]
     info = {"page": page, "per_page": per_page, "count": len(shown), "total_count": len(entries)}
     return _success(shown, info)
+
+
+def _scope(request: Request) -> str:
+    """Return whose access rules a request is about, "accounts/ID" or "zones/ID": each keeps its own."""
+    kind, number = request.url.path.partition("/firewall/")[0].split("/")[-2:]
+    return f"{kind}/{number}"
+
+
+def _shown(scope: str) -> dict[str, str]:
+    kind, _, number = scope.partition("/")
+    return {"id": number, "type": "zone" if kind == "zones" else "organization"}
 
 
 def _fits(list_id: str, value: str) -> bool:

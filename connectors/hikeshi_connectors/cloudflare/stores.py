@@ -140,11 +140,15 @@ class RulesList:
 
 
 class AccessRules:
-    """IP access rules of an account or a zone: one request for each address."""
+    """IP access rules of an account or a zone: one request for each address.
+
+    A zone's list shows the account's rules as well, so each rule is asked whose it is.
+    """
 
     def __init__(self, http: HttpClient, scope: str) -> None:
         self._http = http
         self._path = f"/{scope}/firewall/access_rules/rules"
+        self._of_a_zone = scope.startswith("zones/")
 
     async def entries(self) -> Mapping[str, str]:
         async def page(number: int | None) -> tuple[list[tuple[str, str]], int | None]:
@@ -156,11 +160,19 @@ class AccessRules:
                 found = [
                     (shown_address(str(rule["configuration"]["value"])), str(rule["id"]))
                     for rule in rules
-                    if rule["mode"] == "block" and rule["configuration"]["target"] in ("ip", "ip6", "ip_range")
+                    if rule["mode"] == "block"
+                    and rule["configuration"]["target"] in ("ip", "ip6", "ip_range")
+                    and self._is_ours(rule)
                 ]
                 return found, asked + 1 if _goes_on(answer, asked, len(rules)) else None
 
         return dict(await all_pages(page, self._path))
+
+    def _is_ours(self, rule: Mapping[str, Any]) -> bool:
+        """Say whether a rule is of our own scope. Raises KeyError for one in a zone's list that does not say."""
+        if self._of_a_zone:
+            return bool(rule["scope"]["type"] == "zone")
+        return (rule.get("scope") or {}).get("type") != "zone"
 
     async def add(self, values: Sequence[str], comment: str) -> None:
         there = await self.entries()

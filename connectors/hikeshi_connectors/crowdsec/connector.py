@@ -98,7 +98,7 @@ class CrowdSec(Connector, Firewall, product="crowdsec"):
 
         `expires_at` is UTC, and rounded up to a full minute: the Local API tells how long a decision still has.
         """
-        ends = await self._ends()
+        ends, _ = await self._ends()
         return [self._block(indicator, ends) for indicator in indicators]
 
     @supports(kinds=KINDS)
@@ -110,7 +110,7 @@ class CrowdSec(Connector, Firewall, product="crowdsec"):
         if expires_in_s is not None and expires_in_s < 1:
             raise Invalid(f"a block cannot expire in {expires_in_s} s")
         wanted, refused = _sorted(indicators)
-        ends = await self._ends() if wanted else {}
+        ends, ahead = await self._ends() if wanted else ({}, timedelta())
         new = [subject for subject in wanted if subject not in ends]
         lots = [new[start : start + _DECISIONS_A_REQUEST] for start in range(0, len(new), _DECISIONS_A_REQUEST)]
 
@@ -122,7 +122,7 @@ class CrowdSec(Connector, Firewall, product="crowdsec"):
                 kind=self.settings.remediation,
                 reason=reason,
                 lasts_s=expires_in_s,
-                at=self.clock(),
+                at=self.clock() + ahead,
             )
             await self.http.post(_ALERTS, json=[alert])
 
@@ -158,14 +158,21 @@ class CrowdSec(Connector, Firewall, product="crowdsec"):
         answer = json_object(response)
         with understood(response.where):
             until = datetime.fromisoformat(answer["expire"])
-            try:
-                now = parsedate_to_datetime(response.headers["date"])
-            except (KeyError, ValueError):
-                now = self.clock()
-            return str(answer["token"]), max(0.0, (until - now).total_seconds())
+            return str(answer["token"]), max(0.0, (until - self._now(response)).total_seconds())
 
-    async def _ends(self) -> dict[Subject, datetime]:
-        """Return what our decisions are about, each with its end. The Local API lists them all in one answer."""
+    def _now(self, response: Response) -> datetime:
+        """Return the Local API's time, by which decisions and tokens end; ours only if it does not tell."""
+        try:
+            now = parsedate_to_datetime(response.headers["date"])
+        except (KeyError, ValueError):
+            return self.clock()
+        return now.replace(tzinfo=now.tzinfo or UTC)
+
+    async def _ends(self) -> tuple[dict[Subject, datetime], timedelta]:
+        """Return what our decisions are about, each with its end, and how far the Local API's clock is ahead of ours.
+
+        The Local API lists them all in one answer.
+        """
         params = {"origins": self.settings.origin}
         response = await self.http.get(_DECISIONS, params=params)
         # Where there is no decision the answer is null.
@@ -176,8 +183,9 @@ class CrowdSec(Connector, Firewall, product="crowdsec"):
                 if self._is_ours(decision):
                     subject = Subject(decision["scope"], decision["value"])
                     left_s[subject] = max(seconds_of(decision["duration"]), left_s.get(subject, 0.0))
-        now = self.clock()
-        return {subject: now + timedelta(seconds=left) for subject, left in left_s.items() if left > 0}
+        now = self._now(response)
+        ends = {subject: now + timedelta(seconds=left) for subject, left in left_s.items() if left > 0}
+        return ends, now - self.clock()
 
     # --- decisions
 

@@ -6,6 +6,7 @@ Sources: the pages below https://learn.microsoft.com/defender-endpoint/api/ that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
 from hikeshi.capabilities import (
@@ -43,11 +44,13 @@ from hikeshi_connectors.defender.machine import (
     asset_of,
     filter_for,
     host_of,
+    is_address,
     is_called,
     is_machine_id,
     path_of,
 )
 from hikeshi_connectors.defender.machine_actions import MachineState, path_of_action, state_after
+from hikeshi_connectors.lent_addresses import ADDRESS_KEPT, still_has_address
 from hikeshi_connectors.microsoft.odata import any_of, collection, quoted
 from hikeshi_connectors.microsoft.sign_in import SIGN_IN_ROUTE, AppSettings, app_tokens
 
@@ -55,6 +58,8 @@ __all__ = ["Defender"]
 
 _PAGE = 10_000
 _IDS_AT_ONCE = 40  # in one URL, which stays below 4 kB
+# Defender's lastSeen is the last full report, which a machine that is there sends every 24 hours.
+_REPORTED_WITHIN = ADDRESS_KEPT + timedelta(days=1)
 _SHA256_LENGTH = 64
 _HEX = frozenset("0123456789abcdef")
 
@@ -109,10 +114,12 @@ class Defender(Connector, Edr, Assets, product="defender"):
     # --- hosts
 
     async def find_hosts(self, name: str) -> list[Host]:
-        """Find machines by DNS name, the first label of it, machine ID or last IP address."""
+        """Find machines by DNS name, the first label of it, machine ID or, if they report, last IP address."""
         found = await self._machines_called(name.strip())
         with understood(f"{self.name}: machines"):
-            return [host_of(machine, self.name) for machine in found]
+            hosts = [host_of(machine, self.name) for machine in found]
+        lent = is_address(name.strip())
+        return [host for host in hosts if not lent or still_has_address(host.last_seen, _REPORTED_WITHIN)]
 
     async def isolation_of(self, host: Host) -> Isolation:
         """Read what the actions on a machine came to. Raises NotFound if Defender has no such machine."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from hikeshi.capabilities import Asset, Host, Software
 from hikeshi.connector import Invalid
 
-__all__ = ["asset_of", "filter_for", "host_of", "is_called", "is_machine_id", "path_of"]
+__all__ = ["asset_of", "filter_for", "host_of", "is_address", "is_called", "is_machine_id", "path_of"]
 
 _MACHINE_ID = re.compile(r"[0-9a-f]{40}", re.ASCII | re.IGNORECASE)
 _SAFE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
@@ -28,6 +28,15 @@ def is_machine_id(text: str) -> bool:
     return _MACHINE_ID.fullmatch(text) is not None
 
 
+def is_address(text: str) -> bool:
+    """Say whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def path_of(machine_id: str) -> str:
     """Return the path of a machine. Raises Invalid for an ID that could be more than an ID."""
     if not _SAFE_ID.fullmatch(machine_id):
@@ -40,10 +49,8 @@ def filter_for(name: str) -> str:
 
     A name is looked for at the beginning of the DNS name; Defender writes those in lower case.
     """
-    try:
+    if is_address(name):
         return f"lastIpAddress eq '{ipaddress.ip_address(name)}'"
-    except ValueError:
-        pass
     if not _NAME.fullmatch(name):
         raise Invalid(f"{name[:80]!r} is neither a host name nor an address nor the ID of a machine")
     return f"startswith(computerDnsName,'{name.lower()}')"

@@ -23,7 +23,7 @@ from hikeshi.connector import (
 from hikeshi_connectors.edl.entries import KINDS, LISTS, line_of
 from hikeshi_connectors.edl.published import EdlLists
 from hikeshi_connectors.edl.settings import EdlSettings
-from hikeshi_connectors.edl.store import Entry, ListStore, Poll
+from hikeshi_connectors.edl.store import Entry, Gone, ListStore, Poll
 
 __all__ = ["Edl", "PolledList"]
 
@@ -52,7 +52,7 @@ class Edl(Connector, Firewall, product="edl"):
     settings: EdlSettings
 
     def set_up(self) -> None:
-        self.store = ListStore(self.settings.folder / f"{self.name}.sqlite")
+        self.store = ListStore(self.settings.folder / f"{self.name}.sqlite", remembers=self.settings.fetched_first)
         self._lists = EdlLists(self.store, self.settings, self.reveal)
 
     def published_lists(self) -> EdlLists:
@@ -61,9 +61,10 @@ class Edl(Connector, Firewall, product="edl"):
 
     @supports(kinds=set(KINDS))
     async def blocks_of(self, indicators: list[Indicator]) -> list[Block]:
-        """Read the lists. With `fetched_first`, raises Unavailable while a new entry waits to be fetched.
+        """Read the lists. With `fetched_first`, raises Unavailable while an entry or its removal waits to be fetched.
 
-        That is no answer, on purpose: "not blocked" would let an undo leave it listed, and it would be blocked later.
+        That is no answer, on purpose: "not blocked" would let an undo leave it listed, and it would be blocked later;
+        after a removal, the firewall blocks it still, and "blocked" would let nobody list it again.
         """
         lines, _ = self._lines(indicators)
         found = await asyncio.to_thread(self._listed, _by_kind(lines.values()))
@@ -98,7 +99,7 @@ class Edl(Connector, Firewall, product="edl"):
         if changes:
             await self.commit(
                 PreviewedRequest("REMOVE", self._address, {**changes}),
-                lambda: asyncio.to_thread(self.store.remove, changes),
+                lambda: asyncio.to_thread(self._remove, changes),
                 last=True,
             )
         _raise(refused, sent=bool(changes))
@@ -151,8 +152,14 @@ class Edl(Connector, Firewall, product="edl"):
 
     def _listed(self, wanted: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], Entry]:
         found = self.store.find(wanted)
-        if not self.settings.fetched_first or not found:
-            return found
+        if self.settings.fetched_first:
+            self._refuse_new(found)
+            gone = self.store.gone(wanted)
+            self._refuse_held({place: each for place, each in gone.items() if place not in found})
+        return found
+
+    def _refuse_new(self, found: Mapping[tuple[str, str], Entry]) -> None:
+        """Raise while a new entry waits to be fetched."""
         now = self.store.clock()
         for kind in {kind for kind, _ in found}:
             polls = self._polls(kind)
@@ -160,7 +167,32 @@ class Edl(Connector, Firewall, product="edl"):
             # After a while it counts as listed, so that it can be taken off again without any firewall's help.
             if now - newest.added_at < _PATIENCE_S and not self._all(polls, partial(_has, newest)):
                 raise Unavailable(f"{self.name}: listed, but not fetched since: {_told(kind, polls, now)}")
-        return found
+
+    def _refuse_held(self, gone: Mapping[tuple[str, str], Gone]) -> None:
+        """Raise while a firewall has a line that is listed no more, for however long: it blocks it still."""
+        now = self.store.clock()
+        for (kind, line), each in gone.items():
+            polls = self._polls(kind)
+            if not self._is_let_go(polls, each):
+                told = f"{self.name}: {line} is off the list, but that was not fetched: {_told(kind, polls, now)}"
+                raise Unavailable(f"{told}; a firewall that has it blocks it still")
+
+    def _remove(self, changes: Mapping[str, Sequence[str]]) -> None:
+        if self.settings.fetched_first:
+            polls = {kind: self._polls(kind) for kind in changes}
+            self.store.forget(changes, lambda kind, gone: self._is_let_go(polls[kind], gone))
+        self.store.remove(changes)
+
+    def _is_let_go(self, polls: Sequence[Poll], gone: Gone) -> bool:
+        """Say whether no firewall that the settings name still has a line; if they name none, one poll is enough."""
+        pollers = self.settings.pollers
+        latest: dict[str, Poll] = {}
+        for poll in polls:  # the latest one comes first
+            if not pollers or poll.address in pollers:
+                latest.setdefault(poll.address, poll)
+        past = {by for by, poll in latest.items() if poll.revision >= gone.gone_in and poll.at >= gone.gone_at}
+        had = {by for by, poll in latest.items() if poll.revision >= gone.added_in}
+        return had <= past or (not pollers and bool(past))
 
     def _refuse_unpolled(self, changes: Mapping[str, Sequence[str]]) -> None:
         within_s = self.settings.polled_within_s

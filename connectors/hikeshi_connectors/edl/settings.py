@@ -38,7 +38,7 @@ class EdlSettings(ConnectorSettings):
     pollers: tuple[Annotated[str, AfterValidator(_canonical)], ...] = ()
     # Nothing is listed while no firewall has fetched for so long; null asks nobody.
     polled_within_s: int | None = Field(default=600, ge=1)
-    # Count an entry as blocked only when it was fetched after it was listed.
+    # Count an entry as blocked only when it was fetched after it was listed, and as unblocked after it was taken off.
     fetched_first: bool = False
 
     @model_validator(mode="after")

@@ -16,11 +16,12 @@ from typing import Final
 
 from hikeshi.connector import Applied, Unavailable
 
-__all__ = ["Entry", "Lines", "ListStore", "Poll"]
+__all__ = ["Entry", "Gone", "Lines", "ListStore", "Poll"]
 
 _WAIT_S: Final = 10.0
 _AT_ONCE: Final = 500  # values in one query
 _POLLS_MOST: Final = 64  # addresses remembered for each list
+_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
   kind TEXT NOT NULL, line TEXT NOT NULL, reason TEXT NOT NULL,
@@ -31,7 +32,19 @@ CREATE TABLE IF NOT EXISTS kinds (kind TEXT PRIMARY KEY, revision INTEGER NOT NU
 CREATE TABLE IF NOT EXISTS polls (
   list TEXT NOT NULL, address TEXT NOT NULL, at REAL NOT NULL, revision INTEGER NOT NULL, PRIMARY KEY (list, address)
 );
+CREATE TABLE IF NOT EXISTS gone (
+  kind TEXT NOT NULL, line TEXT NOT NULL, added_in INTEGER NOT NULL, gone_in INTEGER NOT NULL, gone_at REAL NOT NULL,
+  PRIMARY KEY (kind, line)
+) WITHOUT ROWID;
 """
+# Whoever has an earlier state of the line may have it still, so the first listing counts.
+_REMEMBER: Final = """
+INSERT INTO gone SELECT kind, line, added_in, {gone_in}, {gone_at} FROM entries WHERE kind = ? AND {which}
+ON CONFLICT DO UPDATE SET added_in = MIN(added_in, excluded.added_in),
+  gone_in = excluded.gone_in, gone_at = excluded.gone_at
+"""
+_TAKEN_OFF: Final = _REMEMBER.format(gone_in="?", gone_at="?", which="line = ?")
+_ENDED: Final = _REMEMBER.format(gone_in="0", gone_at="expires_at", which="expires_at <= ?")
 
 Changes = Mapping[str, Sequence[str]]
 
@@ -43,6 +56,15 @@ class Entry:
     added_at: float
     added_in: int
     expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A line that was listed: first in which revision, and since when and which revision it is not (0: it ended)."""
+
+    added_in: int
+    gone_in: int
+    gone_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +87,15 @@ class Poll:
 
 
 class ListStore:
-    """The file of one instance. It is made when it is first needed. Every method raises Unavailable if it cannot."""
+    """The file of one instance. It is made when it is first needed. Every method raises Unavailable if it cannot.
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    With `remembers`, lines that are not listed any more are kept apart, for `gone` and `forget`.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time, *, remembers: bool = False) -> None:
         self._path = path
         self.clock = clock
+        self._remembers = remembers
 
     def add(self, changes: Changes, reason: str, expires_in_s: int | None) -> None:
         """List lines, by kind. One that is listed already keeps the later of its two ends."""
@@ -86,8 +112,11 @@ class ListStore:
 
     def remove(self, changes: Changes) -> None:
         """Take lines off, by kind; those that are not listed don't matter."""
-        with self._changing(changes, self.clock()) as (db, _):
+        now = self.clock()
+        with self._changing(changes, now) as (db, revision):
             for kind, lines in changes.items():
+                if self._remembers:
+                    db.executemany(_TAKEN_OFF, [(revision, now, kind, line) for line in lines])
                 db.executemany("DELETE FROM entries WHERE kind = ? AND line = ?", [(kind, line) for line in lines])
 
     def find(self, wanted: Changes) -> dict[tuple[str, str], Entry]:
@@ -105,6 +134,36 @@ class ListStore:
                     )
                     found.update({(kind, row[0]): Entry(*row[1:]) for row in rows})
         return found
+
+    def gone(self, wanted: Changes) -> dict[tuple[str, str], Gone]:
+        """Return those lines that were taken off or have ended, by kind and line, but for what was forgotten."""
+        found: dict[tuple[str, str], Gone] = {}
+        now = self.clock()
+        with self._open() as db:
+            for kind, lines in wanted.items():
+                for some in _parts(lines):
+                    marks = ",".join("?" * len(some))
+                    rows = db.execute(
+                        "SELECT line, MIN(added_in), MAX(gone_in), MAX(gone_at) FROM ("  # noqa: S608 - marks
+                        "SELECT kind, line, added_in, gone_in, gone_at FROM gone UNION ALL"
+                        " SELECT kind, line, added_in, 0, expires_at FROM entries WHERE expires_at <= ?)"
+                        f" WHERE kind = ? AND line IN ({marks}) GROUP BY line",
+                        (now, kind, *some),
+                    )
+                    found.update({(kind, row[0]): Gone(*row[1:]) for row in rows})
+        return found
+
+    def forget(self, kinds: Iterable[str], settled: Callable[[str, Gone], bool]) -> None:
+        """Forget the lines of these kinds that are gone and settled."""
+        with self._open() as db:
+            db.execute("BEGIN IMMEDIATE")
+            for kind in kinds:
+                rows = db.execute(
+                    "SELECT line, added_in, gone_in, gone_at FROM gone WHERE kind = ?", (kind,)
+                ).fetchall()
+                over = [(kind, row[0]) for row in rows if settled(kind, Gone(*row[1:]))]
+                db.executemany("DELETE FROM gone WHERE kind = ? AND line = ?", over)
+            db.execute("COMMIT")
 
     def read(self, kinds: Sequence[str]) -> Lines:
         """Return the lines of these kinds together."""
@@ -178,6 +237,8 @@ class ListStore:
             db.execute("BEGIN IMMEDIATE")
             revision = self._changed_at_all(db) + 1
             for kind in kinds:
+                if self._remembers:
+                    db.execute(_ENDED, (kind, now))
                 db.execute("DELETE FROM entries WHERE kind = ? AND expires_at <= ?", (kind, now))
                 db.execute("INSERT OR REPLACE INTO kinds VALUES (?, ?, ?)", (kind, revision, now))
             yield db, revision
@@ -197,10 +258,10 @@ class ListStore:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)) as db:
                 db.execute("PRAGMA synchronous = FULL")
-                if not db.execute("PRAGMA user_version").fetchone()[0]:
+                if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
                     db.execute("PRAGMA journal_mode = WAL")
                     db.executescript(_SCHEMA)
-                    db.execute("PRAGMA user_version = 1")
+                    db.execute(f"PRAGMA user_version = {_VERSION}")
                 yield db
         except (OSError, sqlite3.Error) as exc:
             # Closing the file undoes what was begun.

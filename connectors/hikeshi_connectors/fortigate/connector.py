@@ -16,6 +16,7 @@ from pydantic import StringConstraints
 
 from hikeshi.capabilities import Block, Firewall, Indicator, supports
 from hikeshi.connector import (
+    Applied,
     Conflict,
     Connector,
     ConnectorError,
@@ -144,7 +145,10 @@ class FortiGate(Connector, Firewall, product="fortigate"):
 
     @supports(kinds=KINDS)
     async def unblock_indicators(self, indicators: list[Indicator], reason: str) -> None:  # noqa: ARG002 - FortiOS keeps none with it
-        """End the bans in one request, then take the networks out of the group. Raises as blocking does."""
+        """End the bans in one request, then take our objects of the networks out of the group.
+
+        Raises as blocking does, and Conflict for a network that somebody keeps in the group under another name.
+        """
         batch = self._sorted(indicators)
         objects = await self._look(batch, group_needed=False)
         if batch.bans:
@@ -153,12 +157,17 @@ class FortiGate(Connector, Firewall, product="fortigate"):
         async def unblock(network: Network) -> None:
             names, members = objects[network.version]
             tables, group = tables_of(network.version), self._group(network.version)
-            # People may have grouped the network under a name of their own: whatever means it goes out.
-            for name in sorted(each for each in members if names.get(each) == network):
-                await self.http.delete(f"{tables.groups}/{group}/member/{quote(name, safe=':')}", params=self._vdom)
             name = object_name(network)
-            if names.get(name) == network:
+            ours = names.get(name) == network
+            if ours and name in members:
+                await self.http.delete(f"{tables.groups}/{group}/member/{quote(name, safe=':')}", params=self._vdom)
+            if ours:
                 await self._drop(f"{tables.objects}/{name}")
+            others = sorted(each for each in members if each != name and names.get(each) == network)
+            if others:
+                told = f"{self.name}: {network} stays blocked: the group {group} holds it also as {', '.join(others)}"
+                hint = "take that out of the group if nobody needs it"
+                raise Conflict(f"{told}; {hint}", applied=Applied.MAYBE if ours else Applied.NO)
 
         await self._each(batch, unblock)
 

@@ -32,6 +32,7 @@ class ActiveDirectory(Dialect):
     """A domain: accounts are locked by a bit of userAccountControl, and one group of each is its primary one."""
 
     id_attribute: ClassVar[str] = "objectGUID"
+    has_sids: ClassVar[bool] = True
     user_attributes = ("objectGUID", *_NAMES, "displayName", "department", "primaryGroupID", "objectSid")
     group_attributes = ("objectGUID", "cn", "sAMAccountName", "objectSid", "adminCount")
     lock_attributes = ("objectGUID", _CONTROL)

@@ -19,6 +19,7 @@ from hikeshi_connectors.ldap.active_directory import ActiveDirectory
 from hikeshi_connectors.ldap.dialect import Dialect, uuid_in
 from hikeshi_connectors.ldap.entry import Entry, Modification, escaped, ldif
 from hikeshi_connectors.ldap.openldap import OpenLdap
+from hikeshi_connectors.ldap.own_account import SignedIn, is_own
 from hikeshi_connectors.ldap.session import Session, open_session
 from hikeshi_connectors.ldap.settings import LdapSettings
 
@@ -84,7 +85,7 @@ class Ldap(Connector, Identity, product="ldap"):
         async with self._session() as session:
             entry = await self._entry(session, user, [*self._dialect.lock_attributes, *self._dialect.user_attributes])
             if lock:
-                self._refuse_own(entry)
+                await self._refuse_own(session, entry)
             parts = self._dialect.locked(entry, lock)
             if not parts:
                 raise Conflict(f"{self.name}: {user.name} is {'disabled' if lock else 'enabled'} already")
@@ -124,15 +125,15 @@ class Ldap(Connector, Identity, product="ldap"):
                     "be taken out of it here"
                 )
             if operation == "delete":
-                self._refuse_own(owner)
+                await self._refuse_own(session, owner)
             part = Modification(operation, self._dialect.member_attribute, (owner.dn,))
             await self._modify(session, entry.dn, [part])
 
-    def _refuse_own(self, entry: Entry) -> None:
+    async def _refuse_own(self, session: Session, entry: Entry) -> None:
         """Raise Unsupported for the account that signs in here: without it nothing could be undone."""
-        own = self.settings.bind_user.casefold()
-        names = {entry.dn.casefold(), *(name.casefold() for name in self._dialect.names_of(entry))}
-        if own in names or own.rpartition("\\")[2] in names:
+        sids = await session.token() if self._dialect.has_sids else ()
+        signed_in = SignedIn(sids, await session.name())
+        if is_own(entry, self._dialect.names_of(entry), self.settings.bind_user, signed_in):
             raise Unsupported(f"{self.name}: {entry.dn} is the account that Hikeshi signs in with; change it by hand")
 
     async def _is_listed(self, session: Session, owner: Entry, group: Group) -> bool:

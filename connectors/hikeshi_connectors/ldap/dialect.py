@@ -23,6 +23,7 @@ class Dialect(ABC):
     lock_attributes: tuple[str, ...]
     member_attribute: str
     id_attribute: ClassVar[str]
+    has_sids: ClassVar[bool] = False
 
     def __init__(self, connector: str, settings: LdapSettings) -> None:
         self.connector = connector

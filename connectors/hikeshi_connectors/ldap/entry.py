@@ -50,9 +50,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Modification:
-    """One part of a modification: values of an attribute that are added or deleted. The parts happen together."""
+    """One part of a modification: values of an attribute that are added, deleted, or take the place of all.
 
-    operation: Literal["add", "delete"]
+    The parts happen together."""
+
+    operation: Literal["add", "delete", "replace"]
     attribute: str
     values: tuple[str, ...]
 

@@ -1,21 +1,28 @@
 """OpenLDAP and directories like it: accounts are locked by an attribute, groups list the names of their members.
 
 Sources: slapo-ppolicy(5) and draft-behera-ldap-password-policy-10, 5.3.3 (pwdAccountLockedTime: 000001010000Z is a lock
-without an end, another time one after wrong passwords); RFC 4530 (entryUUID); OpenLDAP 2.5.13.
+without an end, another time one after wrong passwords; pwdFailureTime); RFC 4530 (entryUUID); OpenLDAP 2.5.13.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from hikeshi.capabilities import Group, User
-from hikeshi.connector import Invalid
+from hikeshi.connector import Conflict, Invalid
 from hikeshi_connectors.ldap.dialect import Dialect, uuid_in
 from hikeshi_connectors.ldap.entry import Entry, Modification, escaped
 from hikeshi_connectors.ldap.settings import LdapSettings
 
 __all__ = ["OpenLdap"]
+
+_FAILURES: Final = "pwdFailureTime"
+# The time 000001010000Z in every way to write it (RFC 4517, 3.3.13): directories compare the time and keep the writing.
+_NO_END: Final = re.compile(r"0000010100(00(00)?)?([.,]0+)?(Z|[+-]00(00)?)")
+_OVER_ANOTHER: Final = "0000010100Z"
+_SECOND: Final = re.compile(r"\d{14}")
 
 
 class OpenLdap(Dialect):
@@ -29,7 +36,9 @@ class OpenLdap(Dialect):
         self.member_attribute = settings.member_attribute
         self.user_attributes = ("entryUUID", *names, "displayName", "cn", "departmentNumber")
         self.group_attributes = ("entryUUID", "cn", "objectClass")
-        self.lock_attributes = ("entryUUID", "objectClass", settings.lock_attribute)
+        self._is_time = settings.lock_attribute.casefold() == "pwdaccountlockedtime"
+        failures = (_FAILURES,) if self._is_time else ()
+        self.lock_attributes = ("entryUUID", "objectClass", *failures, settings.lock_attribute)
         self._names = names
 
     def with_id(self, entry_id: str) -> str:
@@ -61,18 +70,49 @@ class OpenLdap(Dialect):
         if not entry.values("objectClass"):
             # Without a right to read the entry, a lock cannot be told from none.
             raise Invalid(f"{self.connector}: {entry.dn} may not be read")
-        return self.settings.lock_value not in entry.texts(self.settings.lock_attribute)
+        return not self._locks(entry)
 
     def locked(self, entry: Entry, lock: bool) -> Sequence[Modification]:
-        """Return the lock's change; a lock that would have ended by itself makes way for the one without an end."""
+        """Return the lock's change. Raises Conflict where a lock stands that could not be given back.
+
+        A lock after wrong passwords makes way for one without an end, which is then written in a way that says so:
+        whoever takes that away puts the other back.
+        """
         attribute, value = self.settings.lock_attribute, self.settings.lock_value
         if self.is_enabled(entry) is not lock:
             return ()
-        if not lock:
-            return (Modification("delete", attribute, (value,)),)
-        there = entry.texts(attribute)
-        before = (Modification("delete", attribute, tuple(there)),) if there else ()
-        return (*before, Modification("add", attribute, (value,)))
+        there = tuple(entry.texts(attribute) if lock else self._locks(entry))
+        before = (Modification("delete", attribute, there),) if there else ()
+        if self._is_time and lock and there:
+            self._refuse_lock_by_hand(entry, there)
+            # To delete the value, even for another one, would make ppolicy forget the wrong passwords.
+            return (Modification("replace", attribute, (_OVER_ANOTHER,)),)
+        if self._is_time and there == (_OVER_ANOTHER,):
+            return (Modification("replace", attribute, (self._temporary(entry),)),)
+        return (*before, Modification("add", attribute, (value,))) if lock else before
+
+    def _locks(self, entry: Entry) -> list[str]:
+        """Return the values that lock without an end, as they are written."""
+        value, there = self.settings.lock_value, entry.texts(self.settings.lock_attribute)
+        return [each for each in there if each == value or (self._is_time and _NO_END.fullmatch(each))]
+
+    def _refuse_lock_by_hand(self, entry: Entry, there: tuple[str, ...]) -> None:
+        failures = _seconds(entry.texts(_FAILURES))
+        if failures and there != (max(failures),):
+            raise Conflict(
+                f"{self.connector}: {entry.dn} has a {self.settings.lock_attribute} of {', '.join(there)} that no "
+                "wrong password set, and undo could not give it back; take it away or lock the account by hand"
+            )
+
+    def _temporary(self, entry: Entry) -> str:
+        """Return the lock after wrong passwords that was there before: ppolicy sets it to the time of the last one."""
+        failures = _seconds(entry.texts(_FAILURES))
+        if not failures:
+            raise Conflict(
+                f"{self.connector}: {entry.dn} was locked after wrong passwords before, and without a {_FAILURES} that "
+                "may be read nobody knows until when; see that the account is safe, and unlock it by hand"
+            )
+        return max(failures)
 
     def groups_with(self, user: Entry) -> str:
         return f"({self.member_attribute}={escaped(user.dn)})"
@@ -92,6 +132,11 @@ class OpenLdap(Dialect):
 
     def is_primary(self, group: Entry, user: Entry) -> bool:  # noqa: ARG002 - of Active Directory
         return False
+
+
+def _seconds(times: Sequence[str]) -> list[str]:
+    """Return times without their fractions, as ppolicy writes a lock. Source: OpenLDAP 2.5.13."""
+    return [f"{found[0]}Z" for each in times if (found := _SECOND.match(each))]
 
 
 def _id(entry: Entry) -> str:

@@ -26,10 +26,11 @@ __all__ = ["Session", "open_session"]
 
 T = TypeVar("T")
 _PAGED: Final = "1.2.840.113556.1.4.319"  # RFC 2696
+_WHO_AM_I: Final = "1.3.6.1.4.1.4203.1.11.3"  # RFC 4532
 _PAGES_MOST: Final = 10_000
 _OPEN_MOST_S: Final = 10.0
 _READ_BYTES: Final = 262_144
-_OPERATIONS: Final = {"add": "MODIFY_ADD", "delete": "MODIFY_DELETE"}
+_OPERATIONS: Final = {"add": "MODIFY_ADD", "delete": "MODIFY_DELETE", "replace": "MODIFY_REPLACE"}
 
 
 def load_ldap3() -> Any:
@@ -86,6 +87,20 @@ class Session:
                 return found
         # The cookie may be the same for every page, so only their number tells that there is no end.
         raise Invalid(f"{self._where}, searching {base}: more than {_PAGES_MOST} pages")
+
+    async def token(self) -> list[bytes]:
+        """Return the SIDs that this connection acts with, the account's own among them. Raises ConnectorError.
+
+        Sources: MS-ADTS 3.1.1.3.2 (tokenGroups of the root); Samba 4.17.12.
+        """
+        return await self._in_thread(self._token)
+
+    async def name(self) -> str:
+        """Return who signed in, as the directory calls it, or "" if it does not say. Raises ConnectorError.
+
+        Source: RFC 4532; without the `dn:` or `u:` before the name (RFC 4513, 5.2.1.8).
+        """
+        return await self._in_thread(self._name)
 
     async def modify(self, dn: str, parts: Sequence[Modification]) -> None:
         """Send one modification, whose parts happen together or not at all. Raises ConnectorError."""
@@ -170,6 +185,26 @@ class Session:
         control = connection.result.get("controls", {}).get(_PAGED)
         return found, (control["value"]["cookie"] or None) if control else None
 
+    def _token(self) -> list[bytes]:
+        doing = "asking who signed in"
+        with self._translated(doing):
+            self._connection.search("", "(objectClass=*)", search_scope=self._ldap3.BASE, attributes=["tokenGroups"])
+        self._judge("searchResDone", doing, is_change=False)
+        found = [_entry(each) for each in self._connection.response if each["type"] == "searchResEntry"]
+        return [sid for each in found for sid in each.values("tokenGroups")]
+
+    def _name(self) -> str:
+        with self._translated("asking who signed in"):
+            # Through extend.standard, ldap3 makes an answer that it does not understand look like none.
+            self._connection.extended(_WHO_AM_I)
+        result = self._connection.result
+        if not isinstance(result, dict) or result.get("type") != "extendedResp":
+            raise Invalid(f"{self._where}, asking who signed in, gave an answer to something else")
+        if result["result"] != 0:
+            return ""  # most directories that do not know the question say protocolError
+        said: str = (result.get("responseValue") or b"").decode("utf-8", "replace")
+        return said.partition(":")[2]
+
     def _modify(self, dn: str, parts: Sequence[Modification]) -> None:
         changes: dict[str, list[tuple[Any, list[str]]]] = {}
         for part in parts:
@@ -227,7 +262,9 @@ def _applied(is_change: bool) -> Applied:
 
 
 def _entry(response: Any) -> Entry:
-    return Entry(response["dn"], {name.lower(): list(value) for name, value in response["raw_attributes"].items()})
+    return Entry(
+        response["dn"], {name.lower(): list(value or ()) for name, value in response["raw_attributes"].items()}
+    )
 
 
 def _tls(ldap3: Any, ca_file: str | None) -> Any:

@@ -25,9 +25,9 @@ _LOG = logging.getLogger(__name__)
 _COOKIE: Final = b"1\x00"
 _PAGED: Final = "1.2.840.113556.1.4.319"
 _SEQUENCE, _SET, _ENUMERATED, _CONTROLS = 0x30, 0x31, 0x0A, 0xA0
-_BIND, _UNBIND, _SEARCH, _MODIFY = 0x60, 0x42, 0x63, 0x66
+_BIND, _UNBIND, _SEARCH, _MODIFY, _EXTENDED = 0x60, 0x42, 0x63, 0x66, 0x77
 _ENTRY: Final = 0x64
-_ANSWERS: Final = {_BIND: 0x61, _SEARCH: 0x65, _MODIFY: 0x67}
+_ANSWERS: Final = {_BIND: 0x61, _SEARCH: 0x65, _MODIFY: 0x67, _EXTENDED: 0x78}
 _SIMPLE: Final = 0x80
 _OPERATIONS: Final[tuple[Operation, ...]] = ("add", "delete", "replace")
 _BINARY: Final = frozenset({"objectguid", "objectsid"})
@@ -59,6 +59,10 @@ class Domain(Protocol):
     page_most: int
 
     def bind(self, name: str, password: str) -> Answer: ...
+
+    def root(self, name: str) -> Answer:
+        """Describe the server itself to who signed in under a name."""
+        ...
 
     def search(self, base: str, scope: int, wanted: Test, attributes: Sequence[str]) -> Answer: ...
 
@@ -95,7 +99,7 @@ class _Connection(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        self._bound = False
+        self._bound: str | None = None
         self._left: list[tuple[str, Mapping[str, Sequence[bytes]]]] = []
         with suppress(OSError):
             for content in _messages(self.request):
@@ -121,15 +125,20 @@ class _Connection(socketserver.BaseRequestHandler):
         if kind == _BIND:
             simple, password = parts[2]
             answer = self.server.domain.bind(values[1].decode(), password.decode() if simple == _SIMPLE else "")
-            self._bound = answer.code == 0
+            self._bound = values[1].decode() if answer.code == 0 else None
             return answer
-        if not self._bound:
+        if self._bound is None:
             return Answer(1, "00002020: Operation unavailable without authentication")
+        if kind == _EXTENDED:
+            # Also who am I: Samba has none of it either.
+            return Answer(2, f"Extended Operation({values[0].decode()}) not supported")
         if kind == _MODIFY:
             return self.server.domain.modify(values[0].decode(), list(_changes(values[1])))
         page = _page(controls)
         if page is not None and page[1]:
             return self._paged(Answer(), page[0])
+        if not values[0] and number_in(values[1]) == 0:
+            return self.server.domain.root(self._bound)
         attributes = [each.decode() for _, each in elements(values[7])]
         answer = self.server.domain.search(values[0].decode(), number_in(values[1]), _test(*parts[6]), attributes)
         self._left = list(answer.entries)

@@ -5,6 +5,7 @@ Codes and texts are those that Samba 4.17 gives. Roles and rule-filled groups be
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, Literal
@@ -15,6 +16,7 @@ from hikeshi.testing.estate import Estate, Group, User
 __all__ = ["BASE_DN", "Attributes", "Change", "Operation", "Refusal", "Tree"]
 
 BASE_DN: Final = "DC=minato,DC=example"
+_DOMAIN_NAME: Final = "minato.example"
 _PEOPLE, _GROUPS = f"OU=People,{BASE_DN}", f"OU=Groups,{BASE_DN}"
 _DOMAIN: Final = (21, 1111111111, 2222222222, 3333333333)
 _DOMAIN_USERS: Final = 513
@@ -66,12 +68,20 @@ class Tree:
         )
 
     def user_named(self, name: str) -> User | None:
-        """Return the account that signs in with a name: an entry's, or a login."""
-        wanted = name.casefold()
+        """Return the account that signs in with a name: an entry's, a login with or without the domain."""
+        wanted = re.sub(r"\s*([,=])\s*", r"\1", name.casefold())
         for user in list(self._estate.users.values()):
-            if wanted in (user_dn(user).casefold(), user.upn.casefold()):
+            sam = user.sam.casefold()
+            logins = (user.upn.casefold(), f"{sam}@{_DOMAIN_NAME}", f"{_DOMAIN_NAME.partition('.')[0]}\\{sam}")
+            if wanted in (user_dn(user).casefold(), *logins):
                 return user
         return None
+
+    def token_of(self, name: str) -> list[bytes]:
+        """Return the SIDs that who signs in with a name acts with: the account's own, and that of Domain Users."""
+        user = self.user_named(name)
+        own = [] if user is None else [sid((*_DOMAIN, _number(user.id)))]
+        return [*own, sid((*_DOMAIN, _DOMAIN_USERS))]
 
     def modify(self, dn: str, changes: Sequence[Change]) -> None:
         """Carry out a modification, or nothing of it. Raises Refusal."""

@@ -37,7 +37,10 @@ _REFUSED = "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext err
 
 
 class LdapSimulator(Simulator):
-    """One domain. `page_most` is how many entries a search gives at once; without pages, more is an error."""
+    """One domain. `page_most` is how many entries a search gives at once; without pages, more is an error.
+
+    `tells_sids` says whether it tells an account the SIDs of its connection, as domain controllers do.
+    """
 
     product = "ldap"
     instance_name = "directory"
@@ -51,6 +54,7 @@ class LdapSimulator(Simulator):
     def __init__(self, estate: Estate, *, faults: Faults, credentials: Mapping[str, str] | None = None) -> None:
         super().__init__(estate, faults=faults, credentials=credentials)
         self.page_most = 1000
+        self.tells_sids = True
         self.tree = Tree(estate)
         self._one_at_a_time = threading.Lock()
         self._there: _Place | None = None
@@ -98,6 +102,9 @@ class LdapSimulator(Simulator):
     def bind(self, name: str, password: str) -> Answer:
         return self._struck("BIND", name, lambda: self._signed_in(name, password))
 
+    def root(self, name: str) -> Answer:
+        return self._struck("SEARCH", "", lambda: Answer(entries=[("", {"tokenGroups": self._sids(name)})]))
+
     def search(self, base: str, scope: int, wanted: Test, attributes: Sequence[str]) -> Answer:
         return self._struck("SEARCH", base, lambda: self._searched(base, scope, wanted, attributes))
 
@@ -111,6 +118,9 @@ class LdapSimulator(Simulator):
         if user is None or password != USER_PASSWORD:
             return Answer(49, _REFUSED.format("52e"))
         return Answer() if user.enabled else Answer(49, _REFUSED.format("533"))
+
+    def _sids(self, name: str) -> Sequence[bytes]:
+        return self.tree.token_of(name) if self.tells_sids else []
 
     def _searched(self, base: str, scope: int, wanted: Test, attributes: Sequence[str]) -> Answer:
         if not self.tree.is_base(base):
@@ -130,7 +140,7 @@ class LdapSimulator(Simulator):
         except Refusal as refusal:
             answer = Answer(refusal.code, refusal.text)
         parts = [
-            Modification(operation, name, tuple(each.decode("utf-8", "replace") for each in values))  # type: ignore[arg-type]  # there is also replace, which the connector never sends
+            Modification(operation, name, tuple(each.decode("utf-8", "replace") for each in values))
             for operation, name, values in changes
         ]
         self.record_change("MODIFY", self._url(dn), ldif(dn, parts), applied=answer.code == 0)

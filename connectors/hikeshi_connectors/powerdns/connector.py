@@ -102,7 +102,7 @@ class PowerDns(Connector, Dns, product="powerdns"):
 
     @supports(kinds={"domain"})
     async def unsinkhole_domains(self, domains: list[Indicator], reason: str) -> None:  # noqa: ARG002 - see above
-        """Delete the entries that `sinkhole_domains` makes, with whichever action, and none that says something else."""
+        """Delete the entries that `sinkhole_domains` makes, with any action, and none that says something else."""
         wanted, refused = self._sorted(domains)
         records = await self._records() if wanted else {}
         await self._send(self._deleted, list(whole(wanted, records)), wanted, refused)

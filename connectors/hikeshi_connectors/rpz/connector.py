@@ -85,7 +85,7 @@ class Rpz(Connector, Dns, product="rpz"):
 
     @supports(kinds={"domain"})
     async def unsinkhole_domains(self, domains: list[Indicator], reason: str) -> None:  # noqa: ARG002 - see above
-        """Delete the entries that `sinkhole_domains` makes, with whichever action, and none that says something else."""
+        """Delete the entries that `sinkhole_domains` makes, with any action, and none that says something else."""
         wanted, refused = self._sorted(domains)
         standing = whole(wanted, await self._server.records(self._key())) if wanted else {}
         await self._send(partial(self._deletion, standing), list(standing), wanted, refused)

@@ -49,7 +49,7 @@ def target_of(domain: str, records: Records) -> str | None:
     The action in the settings does not matter: an entry from before it was changed is still to be found and deleted.
     """
     own, below = (records.get(owner) for owner in owners(domain))
-    return next((target for target in TARGETS.values() if own == below == {("CNAME", target)}), None)
+    return next((target for target in TARGETS.values() if own == below == frozenset({("CNAME", target)})), None)
 
 
 def whole(domains: Iterable[str], records: Records) -> dict[str, str]:

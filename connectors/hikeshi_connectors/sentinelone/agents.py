@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hikeshi.capabilities import Host
 from hikeshi.connector import Invalid, NotFound, understood
+from hikeshi_connectors.lent_addresses import still_has_address
 from hikeshi_connectors.sentinelone.answers import entries
 from hikeshi_connectors.sentinelone.named import API, is_id
 
@@ -48,14 +49,17 @@ class Agents:
         self._scope = dict(scope)
 
     async def find(self, name: str) -> list[Host]:
-        """Return the hosts of this name, agent ID, agent UUID or IP address. Raises Invalid for what is no name."""
-        wanted = _comparable(name)
+        """Return the hosts of this name, agent ID, agent UUID or IP address, which has to be active lately.
+
+        Raises Invalid for what is no name.
+        """
+        wanted, lent = _comparable(name), _address(name.strip()) is not None
         found: dict[str, Host] = {}
         for params in _questions(name.strip()):
             for agent in await self._list({**params, **_PRESENT}):
                 with understood(f"{self._connector}: agents"):
                     host = host_of(agent, self._connector)
-                    if wanted in _names(agent, host):
+                    if wanted in _names(agent, host) and (not lent or still_has_address(host.last_seen)):
                         found[host.id] = host
         return list(found.values())
 

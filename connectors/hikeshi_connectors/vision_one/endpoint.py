@@ -14,6 +14,7 @@ from typing import Any
 
 from hikeshi.capabilities import Host, HostUser
 from hikeshi.connector import Invalid
+from hikeshi_connectors.lent_addresses import still_has_address
 
 __all__ = ["host_of", "is_called", "is_isolated", "path_of", "query_for", "users_of"]
 
@@ -50,11 +51,17 @@ def query_for(name: str) -> str:
 
 
 def is_called(host: Host, name: str) -> bool:
-    """Say whether this is exactly the host's name, GUID or one of its addresses, in any case."""
+    """Say whether this is exactly the host's name, GUID or one of its addresses, in any case.
+
+    An address is that of a host which was seen lately.
+    """
     try:
         wanted = str(ipaddress.ip_address(name))
     except ValueError:
         wanted = name.casefold()
+    else:
+        if not still_has_address(host.last_seen):
+            return False
     return wanted in {alias.casefold() for alias in host.aliases()}
 
 
@@ -62,6 +69,7 @@ def host_of(endpoint: Endpoint, connector: str) -> Host:
     """Return an endpoint as a host. Fields of the inventory hold a value and when it was seen."""
     guid = str(endpoint["agentGuid"])
     macs = [str(each) for each in _values(endpoint, "macAddress")]
+    seen = [(endpoint.get(field) or {}).get("updatedDateTime") for field in ("endpointName", "ip", "macAddress")]
     name = endpoint.get("endpointName") or {}
     return Host(
         connector=connector,
@@ -71,7 +79,7 @@ def host_of(endpoint: Endpoint, connector: str) -> Host:
         ips=tuple(dict.fromkeys(str(ipaddress.ip_address(each)) for each in _values(endpoint, "ip") if each)),
         mac=macs[0].replace("-", ":").lower() if macs else None,
         groups=tuple(str(endpoint[key]) for key in ("policyName",) if endpoint.get(key)),
-        last_seen=name.get("updatedDateTime") or None,
+        last_seen=max((datetime.fromisoformat(str(each)) for each in seen if each), default=None),
     )
 
 

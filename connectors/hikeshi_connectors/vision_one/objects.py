@@ -16,6 +16,7 @@ from hikeshi.capabilities import Block, Indicator
 from hikeshi.connector import (
     Conflict,
     ConnectorError,
+    Invalid,
     NotFound,
     PartialFailure,
     Response,
@@ -59,11 +60,15 @@ class SuspiciousObjects:
             return [self._block(each, known.get(each.value.lower())) for each in hashes]
 
     async def block(self, hashes: Sequence[Indicator], reason: str, expires_in_s: int | None) -> None:
-        """Add an object for each hash that has none. Raises PartialFailure for those that have one."""
+        """Add an object for each hash that has none. Raises PartialFailure for those that have one.
+
+        Raises Invalid for a time that is longer than Vision One can keep one; nothing is sent then.
+        """
+        days = _days_of(expires_in_s)
         known = await self._known(hashes)
         asked = {each.value.lower(): each for each in hashes}
         failures: Failures = {asked[value].value: _standing(known[value]) for value in asked if value in known}
-        entries = {value: _new(asked[value], reason, expires_in_s) for value in asked if value not in known}
+        entries = {value: _new(asked[value], reason, days) for value in asked if value not in known}
         sent = await self._send(OBJECTS_PATH, entries)
         failures |= {asked[value].value: error for value, error in sent.items()}
         if failures:
@@ -133,9 +138,17 @@ def _standing(record: Record) -> ConnectorError:
     return Conflict(f"Vision One has a suspicious object for this hash already: {told}; decide there whether it stays")
 
 
-def _new(indicator: Indicator, reason: str, expires_in_s: int | None) -> dict[str, Any]:
-    # Vision One counts in days; what it is told is never less than what was asked for.
-    days = _FOREVER if expires_in_s is None else min(max(1, math.ceil(expires_in_s / _DAY_S)), _DAYS_MOST)
+def _days_of(expires_in_s: int | None) -> int:
+    """Return the days to tell Vision One, which are never less than what was asked for."""
+    if expires_in_s is None:
+        return _FOREVER
+    days = max(1, math.ceil(expires_in_s / _DAY_S))
+    if days > _DAYS_MOST:
+        raise Invalid(f"Vision One keeps a block for {_DAYS_MOST} days at most, not for {days}; nothing was sent")
+    return days
+
+
+def _new(indicator: Indicator, reason: str, days: int) -> dict[str, Any]:
     return {
         KINDS[indicator.kind]: indicator.value.lower(),
         "description": (reason or "blocked by Hikeshi")[:_DESCRIPTION_MOST],

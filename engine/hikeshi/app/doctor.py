@@ -13,6 +13,7 @@ from hikeshi.project import ProjectError
 if TYPE_CHECKING:
     from hikeshi.app.service import Hikeshi
     from hikeshi.capabilities import ActionSpec
+    from hikeshi.connector.published import ListStanding, PublishedLists
 
 __all__ = ["check_products", "check_project", "otel_is_wanted"]
 
@@ -96,16 +97,33 @@ def _lists(app: Hikeshi, name: str) -> Iterator[Finding]:
     try:
         published = app.instances.get(name).published_lists()
         standings = () if published is None else published.standings()
+        emptied = {each.name for each in standings if published and _was_emptied(published, each)}
     except (ConnectorError, ConnectorNotUsable) as exc:
         yield problem("lists", f"{name}: {exc}", "", "nothing it blocks is served: mend that first")
         return
     for each in standings:
         polled = each.polled_at
         age_s = None if polled is None else (app.clock.now() - polled).total_seconds()
-        if each.entries and (age_s is None or age_s > _POLLED_WITHIN_S):
-            since = "never" if age_s is None else f"not for {age_s / 60:.0f} minutes"
+        if age_s is not None and age_s <= _POLLED_WITHIN_S:
+            continue
+        since = "never" if age_s is None else f"not for {age_s / 60:.0f} minutes"
+        step = "see the external dynamic list on the firewall, and whether serve runs"
+        if each.entries:
             text = f"{name}: {each.name} has {each.entries} entries and was {since} fetched: they block nothing"
-            yield warning("lists", text, "", "see the external dynamic list on the firewall, and whether serve runs")
+            yield warning("lists", text, "", step)
+        elif each.name in emptied:
+            text = (
+                f"{name}: {each.name} was emptied, and {since} fetched: {each.polled_by} may still block what was on it"
+            )
+            yield warning("lists", text, "", step)
+
+
+def _was_emptied(published: PublishedLists, standing: ListStanding) -> bool:
+    """Say whether a list is empty that had entries, or may have had, when it was fetched last."""
+    if standing.entries or standing.polled_at is None:
+        return False
+    text = published.read(standing.name)
+    return text is not None and text.changed_at > standing.polled_at
 
 
 def _webhook_secrets(app: Hikeshi) -> Iterator[Finding]:

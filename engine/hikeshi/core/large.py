@@ -16,6 +16,7 @@ from hikeshi.playbook.unknown import SCALARS, TAG, Stored, from_json
 __all__ = ["LARGEST_INLINE_BYTES", "NotLoaded", "load_all", "move_out", "present", "value_of"]
 
 LARGEST_INLINE_BYTES = 64 * 1024
+_SHORT = 1024  # characters of a text that is never moved, and that need not be looked at as a value of its own
 
 # Where values from outside stand in events, and how many levels down they begin to be values.
 _FIELDS: Mapping[str, int] = {
@@ -58,13 +59,18 @@ def _moved(value: Any, above: int, blobs: dict[str, bytes]) -> tuple[Any, int]:
     elif isinstance(value, dict):
         if TAG in value:
             return value, len(json.dumps(value))
-        parts = {key: _moved(entry, above - 1, blobs) for key, entry in value.items()}
-        value = {key: part for key, (part, _) in parts.items()}
-        size = sum(len(key) + 4 + part_size for key, (_, part_size) in parts.items())
+        parts, size = {}, 0
+        for key, entry in value.items():
+            parts[key], part_size = (entry, len(entry) + 2) if _is_short(entry) else _moved(entry, above - 1, blobs)
+            size += len(key) + 4 + part_size
+        value = parts
     elif isinstance(value, list):
-        entries = [_moved(entry, above - 1, blobs) for entry in value]
-        value = [entry for entry, _ in entries]
-        size = sum(entry_size + 1 for _, entry_size in entries)
+        entries, size = [], 0
+        for entry in value:
+            part, part_size = (entry, len(entry) + 2) if _is_short(entry) else _moved(entry, above - 1, blobs)
+            entries.append(part)
+            size += part_size + 1
+        value = entries
     else:
         return value, 8
     if size <= LARGEST_INLINE_BYTES or above > 0:
@@ -73,6 +79,10 @@ def _moved(value: Any, above: int, blobs: dict[str, bytes]) -> tuple[Any, int]:
     name = hashlib.sha256(content).hexdigest()
     blobs[name] = content
     return {TAG: "stored", "sha256": name, "bytes": len(content)}, 120
+
+
+def _is_short(entry: Any) -> bool:
+    return type(entry) is str and len(entry) < _SHORT and entry.isascii()
 
 
 def value_of(content: bytes) -> Any:

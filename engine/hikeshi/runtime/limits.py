@@ -40,21 +40,39 @@ class LimitsProjection:
     def apply(self, tx: sqlite3.Connection, record: Record) -> None:
         if record.kind == "TargetsCounted":
             uses: list[Mapping[str, Any]] = record.data["uses"]  # type: ignore[assignment]  # as we wrote it
+            counts: dict[str, _Counted] = {}
             for use in uses:
-                _count(tx, record, use)
+                since = ""  # of a limit without a window everything counts
+                if use["within_s"] is not None:
+                    since = (record.at - timedelta(seconds=use["within_s"])).isoformat()
+                counted = counts.get(use["key"])
+                if counted is None or counted.since != since:
+                    counted = counts[use["key"]] = _Counted(tx, use["key"], since)
+                counted.add(use, record.at.isoformat())
 
 
-def _count(tx: sqlite3.Connection, record: Record, use: Mapping[str, Any]) -> None:
-    since = ""  # of a limit without a window everything counts
-    if use["within_s"] is not None:
-        since = (record.at - timedelta(seconds=use["within_s"])).isoformat()
-    (others,) = tx.execute(
-        "SELECT COUNT(*) FROM limit_uses WHERE key = ? AND at > ? AND target <> ?", (use["key"], since, use["target"])
-    ).fetchone()
-    if others + 1 > use["most"] and not use["consented"]:
-        raise LimitPassed(use["rule"], use["most"], others)
-    # A clock that was set back must not make a later use look older than it is.
-    tx.execute(
-        "INSERT INTO limit_uses VALUES (?, ?, ?) ON CONFLICT (key, target) DO UPDATE SET at = MAX(at, excluded.at)",
-        (use["key"], use["target"], record.at.isoformat()),
-    )
+class _Counted:
+    """How many targets count under one key, within one record: a batch of thousands must not count all for each."""
+
+    def __init__(self, tx: sqlite3.Connection, key: str, since: str) -> None:
+        self.since = since
+        self._tx, self._key = tx, key
+        (self._distinct,) = tx.execute(
+            "SELECT COUNT(*) FROM limit_uses WHERE key = ? AND at > ?", (key, since)
+        ).fetchone()
+
+    def add(self, use: Mapping[str, Any], at: str) -> None:
+        """Count one target, at a time as text in UTC. Raises LimitPassed."""
+        found = self._tx.execute(
+            "SELECT at FROM limit_uses WHERE key = ? AND target = ?", (self._key, use["target"])
+        ).fetchone()
+        was_counted = found is not None and found[0] > self.since
+        others = self._distinct - was_counted
+        if others + 1 > use["most"] and not use["consented"]:
+            raise LimitPassed(use["rule"], use["most"], others)
+        # A clock that was set back must not make a later use look older than it is.
+        self._tx.execute(
+            "INSERT INTO limit_uses VALUES (?, ?, ?) ON CONFLICT (key, target) DO UPDATE SET at = MAX(at, excluded.at)",
+            (self._key, use["target"], at),
+        )
+        self._distinct = others + (was_counted or at > self.since)

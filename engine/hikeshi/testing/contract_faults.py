@@ -6,7 +6,7 @@ comes before, such as fetching a token, has no effect to wonder about.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ from hikeshi.testing.faults import Fault
 __all__ = ["CHECKS", "struck"]
 
 Examination = Callable[[Bench], AsyncIterator[Problem]]
+Cases = Iterable[tuple[Case, ActionSpec]]
+Texts = AsyncIterator[str | None]
 
 _TIMEOUT_S = 10.0
 _SHORT_TIMEOUT_S = 0.5
@@ -108,16 +110,27 @@ def _judge(
     return None
 
 
-async def _status(
+async def _each(cases: Cases, examine: Callable[[Case, ActionSpec], Texts]) -> AsyncIterator[Problem]:
+    """Examine case after case: one that no fault can strike is a problem of its action, and the others go on."""
+    for case, spec in cases:
+        try:
+            async for text in examine(case, spec):
+                if text:
+                    yield Problem(text, case.action)
+        except CannotGoOn as exc:
+            yield Problem(f"the check could not go on: {exc}", case.action)
+
+
+def _status(
     bench: Bench, status: int, *kinds: type[ConnectorError], applied: Applied, times: int | None = 1
 ) -> AsyncIterator[Problem]:
-    for case, spec in bench.cases(*_ALL):
+    async def examine(case: Case, spec: ActionSpec) -> Texts:
         outcome = await struck(bench, case, status=status, times=times)
         if status == 404 and spec.effect is Effect.READ and outcome.error is None and outcome.value == []:
-            continue
-        text = _judge(spec, outcome, kinds, applied)
-        if text:
-            yield Problem(text, case.action)
+            return
+        yield _judge(spec, outcome, kinds, applied)
+
+    return _each(bench.cases(*_ALL), examine)
 
 
 def status_401(bench: Bench) -> AsyncIterator[Problem]:
@@ -150,26 +163,27 @@ def status_503(bench: Bench) -> AsyncIterator[Problem]:
     return _status(bench, 503, Unavailable, applied=Applied.MAYBE)
 
 
-async def rate_limit_hint(bench: Bench) -> AsyncIterator[Problem]:
+def rate_limit_hint(bench: Bench) -> AsyncIterator[Problem]:
     """The product's own answer to too many requests is RateLimited, not applied, with the delay it asks for."""
-    for case, spec in bench.cases(*_ALL):
+
+    async def examine(case: Case, spec: ActionSpec) -> Texts:
         outcome = await struck(bench, case, too_many_requests_s=_HINT_S)
         text = _judge(spec, outcome, (RateLimited,), Applied.NO)
         hint_s = outcome.refusal.retry_after_s if outcome.refusal else None
         if text is None and (hint_s is None or abs(hint_s - _HINT_S) > 1.5):
             text = f"understood a delay of {hint_s} s, asked for were {_HINT_S:g} s"
-        if text:
-            yield Problem(text, case.action)
+        yield text
+
+    return _each(bench.cases(*_ALL), examine)
 
 
-async def _broken(bench: Bench, *, happened: bool, **fault: Any) -> AsyncIterator[Problem]:
-    for case, spec in bench.sample(*_ALL):
-        outcome = await struck(bench, case, **fault)
-        text = _judge(spec, outcome, (Unavailable,), Applied.MAYBE)
-        if text:
-            yield Problem(text, case.action)
+def _broken(bench: Bench, *, happened: bool, **fault: Any) -> AsyncIterator[Problem]:
+    async def examine(case: Case, spec: ActionSpec) -> Texts:
+        yield _judge(spec, await struck(bench, case, **fault), (Unavailable,), Applied.MAYBE)
         if spec.effect is not Effect.READ and any(change.applied for change in bench.changes) is not happened:
-            yield Problem("the simulator did not see what the fault promises", case.action)
+            yield "the simulator did not see what the fault promises"
+
+    return _each(bench.sample(*_ALL), examine)
 
 
 def connection_dropped_before(bench: Bench) -> AsyncIterator[Problem]:
@@ -187,42 +201,49 @@ def half_a_body(bench: Bench) -> AsyncIterator[Problem]:
     return _broken(bench, happened=True, half=True)
 
 
-async def no_answer_in_time(bench: Bench) -> AsyncIterator[Problem]:
+def no_answer_in_time(bench: Bench) -> AsyncIterator[Problem]:
     """An answer that does not come is Timeout and may have been applied, before the effect as after it."""
-    for case, spec in bench.sample(*_ALL):
+
+    async def examine(case: Case, spec: ActionSpec) -> Texts:
         for when in ("after", "before"):
             outcome = await struck(bench, case, delay_s=1.6 * _SHORT_TIMEOUT_S, when=when)
             text = _judge(spec, outcome, (Timeout,), Applied.MAYBE)
-            if text:
-                yield Problem(f"{when} the effect: {text}", case.action)
+            yield text and f"{when} the effect: {text}"
+
+    return _each(bench.sample(*_ALL), examine)
 
 
-async def html_is_no_answer(bench: Bench) -> AsyncIterator[Problem]:
+def html_is_no_answer(bench: Bench) -> AsyncIterator[Problem]:
     """A web page with status 200, as a proxy gives, is an error; it may have been applied."""
-    for case, spec in bench.cases(*_ALL):
-        text = _judge(spec, await struck(bench, case, html=True), (ConnectorError,), Applied.MAYBE)
-        if text:
-            yield Problem(text, case.action)
+
+    async def examine(case: Case, spec: ActionSpec) -> Texts:
+        yield _judge(spec, await struck(bench, case, html=True), (ConnectorError,), Applied.MAYBE)
+
+    return _each(bench.cases(*_ALL), examine)
 
 
-async def strange_bodies(bench: Bench) -> AsyncIterator[Problem]:
+def strange_bodies(bench: Bench) -> AsyncIterator[Problem]:
     """An answer 200 with no body, or one of another shape, is an error; of a change, it may be left to verify."""
-    for case, spec in bench.cases(*_ALL):
+
+    async def examine(case: Case, spec: ActionSpec) -> Texts:
         for body in ("", "null", "[]", "{}", '"text"'):
             outcome = await struck(bench, case, status=200, body=body, headers={"content-type": "application/json"})
             if spec.effect is Effect.CHANGE and outcome.error is None:
                 continue
             text = _judge(spec, outcome, (ConnectorError,), Applied.MAYBE)
-            if text:
-                yield Problem(f"body {body!r}: {text}", case.action)
+            yield text and f"body {body!r}: {text}"
+
+    return _each(bench.cases(*_ALL), examine)
 
 
-async def large_body(bench: Bench) -> AsyncIterator[Problem]:
+def large_body(bench: Bench) -> AsyncIterator[Problem]:
     """An answer of 10 MB is read like any other."""
-    for case, _spec in bench.sample(*_ALL):
+
+    async def examine(case: Case, _spec: ActionSpec) -> Texts:
         outcome = await struck(bench, case, body_bytes=_LARGE_BYTES)
-        if outcome.error is not None:
-            yield Problem(f"raised {outcome.error!r}", case.action)
+        yield None if outcome.error is None else f"raised {outcome.error!r}"
+
+    return _each(bench.sample(*_ALL), examine)
 
 
 CHECKS: dict[Examination, tuple[Effect, ...]] = dict.fromkeys(

@@ -20,6 +20,7 @@ from hikeshi_connectors.cloudflare.simulator import ACCOUNT, CloudflareSimulator
 
 FIRST = Indicator(kind="ipv4", value="203.0.113.1")
 SECOND = Indicator(kind="ipv6", value="2001:db8::2")
+ZONE = "a" * 32
 
 
 def fresh(settle_s: float = 0.05) -> Estate:
@@ -53,7 +54,7 @@ async def blocked(connector: Cloudflare, *indicators: Indicator) -> list[bool]:
     return [state.blocked for state in await connector.blocks_of(list(indicators))]
 
 
-@pytest.mark.parametrize("zone", [None, ACCOUNT])
+@pytest.mark.parametrize("zone", [None, ZONE])
 async def test_access_rules_block_release_and_page(zone: str | None):
     """With more rules than a page has, of the account or of a zone."""
     estate = fresh()
@@ -67,13 +68,30 @@ async def test_access_rules_block_release_and_page(zone: str | None):
         assert await blocked(connector, many[0], many[60], SECOND) == [False, True, False]
 
 
+async def test_an_undo_in_a_zone_leaves_the_rules_of_the_account():
+    """Somebody blocks the address for the whole account: that is theirs, before our rule and after it."""
+    estate = fresh()
+    async with account(estate, addresses="access_rules") as whole:
+        await block(whole, FIRST)
+    async with account(estate, addresses="access_rules", zone_id=ZONE) as zone:
+        assert await blocked(zone, FIRST) == [False]
+        await block(zone, FIRST)
+        assert await blocked(zone, FIRST) == [True]
+        with through(live()):
+            await zone.unblock_indicators([FIRST], "over")
+        assert await blocked(zone, FIRST) == [False]
+    async with account(estate, addresses="access_rules") as whole:
+        assert await blocked(whole, FIRST) == [True]
+
+
 async def test_a_rule_of_another_mode_is_a_conflict():
     """An address that somebody lets pass is not blocked behind their back."""
     estate = fresh()
     configuration = {"target": "ip", "value": FIRST.value}
     state = estate.product_state
     async with account(estate, addresses="access_rules") as connector:
-        state["cloudflare"]["access"][FIRST.value] = {"id": "1", "mode": "whitelist", "configuration": configuration}
+        rule = {"id": "1", "mode": "whitelist", "configuration": configuration}
+        state["cloudflare"]["access"][f"accounts/{ACCOUNT}"] = {FIRST.value: rule}
         with pytest.raises(Conflict):
             await block(connector, FIRST)
         assert await blocked(connector, FIRST) == [False]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -47,6 +47,17 @@ async def test_what_is_decided_is_shown_by_whom(simulation: Simulation, crowdsec
     assert simulation.summary()["crowdsec"] == {"decisions": {"hikeshi": ["203.0.113.66"]}}
     simulation.estate.advance(61)
     assert simulation.summary()["crowdsec"] == {"decisions": {}}
+
+
+@pytest.mark.parametrize("fast_s", [3600, -3600])
+async def test_a_block_ends_in_time_whatever_our_clock_says(simulation: Simulation, crowdsec: CrowdSec, fast_s: int):
+    """A decision runs by the clock of the Local API, which every answer tells."""
+    crowdsec.clock = lambda: datetime.now(UTC) + timedelta(seconds=fast_s)
+    with through(live()):
+        await crowdsec.block_indicators([ADDRESS], "beacon", 300)
+    assert (await crowdsec.blocks_of([ADDRESS]))[0].blocked
+    simulation.estate.advance(301)
+    assert not (await crowdsec.blocks_of([ADDRESS]))[0].blocked
 
 
 async def test_a_token_ends_and_is_fetched_anew(simulation: Simulation, crowdsec: CrowdSec):

@@ -1,7 +1,7 @@
 """Defender's connector against its simulator, where the contract kit does not look."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -77,6 +77,15 @@ async def test_a_file_is_found_by_its_sha1_where_events_have_nothing_else(defend
     assert len({each.host_id for each in found}) == len(
         {each.host_id for each in estate.sightings if each.sha256 == sighting.sha256}
     )
+
+
+async def test_an_old_address_names_nobody(defender: Defender, estate: Estate) -> None:
+    """A host that was away for weeks is found by its name, and not by the address that it once had."""
+    known = next(iter(estate.hosts.values()))
+    assert await defender.find_hosts(known.ips[0])
+    known.last_seen -= timedelta(days=20)
+    assert await defender.find_hosts(known.ips[0]) == []
+    assert (await first_host(defender, estate)).last_seen is not None
 
 
 async def test_pages_without_links_are_read_to_the_end(

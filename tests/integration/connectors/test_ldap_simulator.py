@@ -245,7 +245,8 @@ async def test_a_base_that_hides_something_is_an_error(world: World, ldap: Ldap)
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(401, Unauthorized), (403, Forbidden), (404, Invalid), (500, Unavailable), (503, Unavailable)]
+    ("status", "kind"),
+    [(401, Unauthorized), (403, Forbidden), (404, Invalid), (409, Conflict), (500, Unavailable), (503, Unavailable)],
 )
 @pytest.mark.parametrize("method", ["SEARCH", "BIND"])
 async def test_a_refused_read_or_sign_in_is_an_error(
@@ -284,6 +285,12 @@ async def test_an_answer_that_does_not_come_is_a_timeout(world: World, method: s
     with pytest.raises(Timeout) as caught:
         await live(world.connector(timeout_s=0.5).disable_user(mei, "r"))
     assert caught.value.applied is (Applied.MAYBE if method == "MODIFY" else Applied.NO)
+
+
+async def test_a_large_answer_is_read_like_any_other(world: World, ldap: Ldap) -> None:
+    """Of 10 MB."""
+    world.order(method="SEARCH", body_bytes=10 * 1024 * 1024)
+    assert (await one(ldap)).id == MEI
 
 
 async def test_a_busy_directory_is_a_limit(world: World, ldap: Ldap) -> None:
@@ -340,10 +347,22 @@ async def test_a_disabled_account_does_not_sign_in(world: World) -> None:
         await world.connector(**{**settings, "password": Secret.of_value("wrong")}).find_users("mei")
 
 
-@pytest.mark.parametrize("own", ["ada@minato.example", "MINATO\\ADA", "cn=ada,ou=people,dc=minato,dc=example"])
-async def test_the_account_that_signs_in_is_left_alone(world: World, own: str) -> None:
-    """However it is called: without it nothing could be undone."""
+@pytest.mark.parametrize("tells_sids", [True, False])
+@pytest.mark.parametrize(
+    "own",
+    [
+        "ada@minato.example",
+        "MINATO\\ADA",
+        "cn=ada,ou=people,dc=minato,dc=example",
+        "CN=Ada, OU=People, DC=minato, DC=example",
+    ],
+)
+async def test_the_account_that_signs_in_is_left_alone(world: World, own: str, tells_sids: bool) -> None:
+    """However it is called, without a userPrincipalName, and if nobody says who signed in."""
+    world.estate.users[ADA].upn = ""
     signing_in = world.simulation.simulators["ldap"]
+    assert isinstance(signing_in, LdapSimulator)
+    signing_in.tells_sids = tells_sids
     signing_in.credentials = {**signing_in.credentials, "bind_user": own, "password": "p"}
     try:
         ldap = world.connector(bind_user=own, password=Secret.of_value("p"))
@@ -356,6 +375,7 @@ async def test_the_account_that_signs_in_is_left_alone(world: World, own: str) -
             await live(ldap.remove_from_group(ada, vpn, "r"))
     finally:
         signing_in.credentials = dict(LdapSimulator.demo_settings)
+        signing_in.tells_sids = True
     assert world.changes() == []
 
 

@@ -1,7 +1,7 @@
 """Vision One's connector against its simulator, where the contract kit does not look."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -89,6 +89,27 @@ async def test_a_release_follows_an_isolation_that_waits(vision_one: VisionOne, 
         seen.append((await vision_one.isolation_of(host)).state)
     assert seen == ["isolating", "releasing", "releasing", "normal", "normal"]
     assert own.isolation == "normal"
+
+
+async def test_a_block_says_when_vision_one_lifts_it(vision_one: VisionOne, estate: Estate) -> None:
+    """Asked for an hour, it keeps the hash for a day, and that is what is read back."""
+    hashes = [Indicator(kind="sha256", value="ab" * 32)]
+    with through(live()):
+        await vision_one.block_hashes(hashes, "r", 3600)
+    (block,) = await vision_one.hash_blocks_of(hashes)
+    assert block.expires_at is not None
+    assert timedelta(hours=23) < block.expires_at - datetime.now(UTC) <= timedelta(hours=24, minutes=1)
+    estate.advance(25 * 3600)
+    assert [each.blocked for each in await vision_one.hash_blocks_of(hashes)] == [False]
+
+
+async def test_an_old_address_names_nobody(vision_one: VisionOne, estate: Estate) -> None:
+    """A host that was away for weeks is found by its name, and not by the address that it once had."""
+    known = next(iter(estate.hosts.values()))
+    assert await vision_one.find_hosts(known.ips[0])
+    known.last_seen -= timedelta(days=20)
+    assert await vision_one.find_hosts(known.ips[0]) == []
+    assert (await first_host(vision_one, estate)).name == known.name
 
 
 async def test_a_role_without_a_permission_is_told(vision_one: VisionOne, simulation: Simulation) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
+import structlog.testing
 from starlette.applications import Starlette
 
+from hikeshi.api import guard
 from hikeshi.api.guard import Guard
 from hikeshi.api.list_routes import ListDoor
 from hikeshi.api.metrics import metrics_text
@@ -196,10 +199,18 @@ async def test_a_file_that_cannot_be_read_is_no_empty_list(tmp_path: Path) -> No
         assert "hikeshi_list_entries" not in metrics_text(at.service)
 
 
-async def test_no_secret_of_a_list_is_written_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_secret_of_a_list_is_written_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the secret in the path nor the password is in the log, an answer, an error or a representation."""
     password, path = "canary-5f1d0c9a7e-password", "canary-5f1d0c9a7e-path"
-    async with post(tmp_path, password=password, secret_path=path) as at:
+    monkeypatch.setattr(guard, "_log", structlog.get_logger())  # the one there keeps what another test configured
+    with structlog.testing.capture_logs() as lines:
+        shown = await _everything_shown(tmp_path, password, path)
+    assert "canary" not in "".join([*shown, repr(lines)])
+    assert "/lists/edges/.../ip.txt" in {line["path"] for line in lines}
+
+
+async def _everything_shown(folder: Path, password: str, path: str) -> list[str]:
+    async with post(folder, password=password, secret_path=path) as at:
         shown = [repr(at.edl), repr(at.edl.settings), at.edl.settings.model_dump_json()]
         for got in (
             await at.get(f"/{path}/ip.txt", auth=("edl", password)),
@@ -209,9 +220,7 @@ async def test_no_secret_of_a_list_is_written_anywhere(tmp_path: Path, capsys: p
             await at.get(f"/{path}/"),
         ):
             shown += [got.text, repr(got.headers)]
-    out = capsys.readouterr()
-    assert "canary" not in "".join([*shown, out.out, out.err])
-    assert "/lists/edges/.../ip.txt" in out.out + out.err
+    return shown
 
 
 async def test_everything_else_is_left_to_whoever_answers_it(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ def test_an_address_is_kept_for_a_day(unseen: timedelta, has_it: bool) -> None:
     seen = datetime.now(UTC) - unseen
     assert still_has_address(seen) is has_it
     assert still_has_address(seen.replace(tzinfo=None)) is has_it
+    assert still_has_address(seen - ADDRESS_KEPT, 2 * ADDRESS_KEPT) is has_it
 
 
 def test_who_does_not_say_when_it_was_seen_counts_as_there() -> None:

@@ -26,10 +26,14 @@ class BlocklistError(ValueError):
 
 
 class SimulatedBlocklist:
-    """Entries live in the estate, under the product's name; the index follows from them."""
+    """Entries live in the estate, under the product's name; the index follows from them.
+
+    `unlicensed` are operating systems whose entries the console refuses.
+    """
 
     def __init__(self, estate: Estate) -> None:
         self._estate = estate
+        self.unlicensed: set[str] = set()
         self._indexed: dict[str, Record] | None = None
         self._size = 0
         self._by_value: dict[str, list[Record]] = {}
@@ -44,6 +48,8 @@ class SimulatedBlocklist:
     def add(self, data: Mapping[str, Any], scope: Mapping[str, Any]) -> Record:
         """Add an entry. Raises BlocklistError for one that is wrong or there already."""
         _refuse_wrong(data)
+        if data["osType"] in self.unlicensed:
+            raise BlocklistError(4000010, "Validation Error", "data: osType: Not licensed.")
         same = [each for each in self.of_value(_value(data)) if each["osType"] == data["osType"]]
         if any(each["scope"] == dict(scope) for each in same):
             raise BlocklistError(4000030, "Already Exists Error", "Blocklist item already exists")

@@ -34,7 +34,7 @@ class Iam:
     """IAM as far as a test says: results by operation, or codes of refusals. It keeps what it was sent."""
 
     def __init__(self, **answers: str) -> None:
-        self.answers: Mapping[str, str] = answers
+        self.answers: Mapping[str, str] = {"GetUser": USER_XML, **answers}
         self.sent: list[dict[str, str]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -175,6 +175,44 @@ async def test_only_a_users_arn_is_a_users_id(wrong: str) -> None:
     with pytest.raises(Invalid):
         await connector(iam).account_of(MEI.model_copy(update={"id": wrong}))
     assert iam.sent == []
+
+
+@pytest.mark.parametrize(
+    "other", ["arn:aws:iam::999999999999:user/staff/mei", "arn:aws-cn:iam::123456789012:user/staff/mei",
+              "arn:aws:iam::123456789012:user/mei"]
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda aws, user: aws.account_of(user),
+        lambda aws, user: aws.sessions_of(user),
+        lambda aws, user: aws.groups_of(user),
+        lambda aws, user: aws.membership_of(user, OPS),
+        lambda aws, user: aws.disable_user(user, "r"),
+        lambda aws, user: aws.enable_user(user, "r"),
+        lambda aws, user: aws.revoke_sessions(user, "r"),
+        lambda aws, user: aws.remove_from_group(user, OPS, "r"),
+        lambda aws, user: aws.add_to_group(user, OPS, "r"),
+    ],
+)
+async def test_a_user_of_another_account_is_not_ours_of_the_same_name(
+    act: Callable[[AwsIam, User], Awaitable[Any]], other: str
+) -> None:
+    """The API takes names alone, so the ARN of whoever has this name here is compared first."""
+    iam = Iam(GetCallerIdentity=ARN, GetUserPolicy=policy_xml(DENY_ALL), ListGroupsForUser="<Groups/>")
+    with pytest.raises(NotFound, match=MEI.id):
+        await live(act(connector(iam), MEI.model_copy(update={"id": other})))
+    assert iam.changes() == []
+
+
+async def test_a_group_of_another_account_is_not_ours_of_the_same_name() -> None:
+    """Nobody is put into or taken out of ours."""
+    iam = Iam()
+    other = OPS.model_copy(update={"id": "arn:aws:iam::999999999999:group/ops"})
+    for act in (connector(iam).add_to_group, connector(iam).remove_from_group):
+        with pytest.raises(NotFound, match="999999999999"):
+            await live(act(MEI, other, "r"))
+    assert iam.changes() == []
 
 
 @pytest.mark.parametrize("name", ["MEI", "AIDA1", MEI.id])

@@ -11,7 +11,17 @@ import pytest
 from pydantic import ValidationError
 
 from hikeshi.capabilities import Effect, Indicator
-from hikeshi.connector import Applied, Conflict, Invalid, NotFound, Secret, Unsupported
+from hikeshi.connector import (
+    Applied,
+    Conflict,
+    ConnectorError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    OutcomeUnknown,
+    Secret,
+    Unsupported,
+)
 from hikeshi.connector.door import Door, through
 from hikeshi.connector.registry import build
 from hikeshi.secrets import Redactor
@@ -33,7 +43,9 @@ class Acls:
         self.entries: dict[str, list[Entry]] = {acl: [*ANYTHING, *entries] for acl in acls}
         self.meanwhile = meanwhile
         self.gone: Entry | None = None  # what somebody else deletes before ours arrives
-        self.refuse: tuple[str, str] | None = None  # from which ACL on, and with which code
+        self.refuse: tuple[str, str] | None = None  # in which ACL, and with which code
+        self.refuse_after: dict[str, int] = {}  # how many more requests of an action are not refused
+        self.lose_after: int | None = None  # after so many further changes the connection breaks
         self.sent: list[tuple[str, str, int, bool]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -49,8 +61,16 @@ class Acls:
         if self.gone:
             self.entries[acl].remove(self.gone)
             self.gone = None
+        if self.lose_after == 0:
+            raise httpx.ReadError("broken")
+        if self.lose_after is not None:
+            self.lose_after -= 1
         if self.refuse and self.refuse[0] == acl:
             return self._refusal(self.refuse[1])
+        if self.refuse_after.get(form["Action"]) == 0:
+            return self._refusal("UnauthorizedOperation")
+        if form["Action"] in self.refuse_after:
+            self.refuse_after[form["Action"]] -= 1
         there = [each for each in self.entries[acl] if each[:2] == (number, egress)]
         self.sent.append((form["Action"][:6], acl, number, egress))
         if form["Action"] == "DeleteNetworkAclEntry":
@@ -123,13 +143,16 @@ async def test_an_unblock_deletes_what_is_in_hikeshis_range_alone() -> None:
     assert acls.denied() == [(50, False, "203.0.113.9/32")]
 
 
-async def test_half_a_block_is_none_and_is_made_whole() -> None:
-    """What leaves would still get through."""
+async def test_half_a_block_is_neither_a_block_nor_none() -> None:
+    """What leaves still gets through: whoever reads it is told what stands, and gets no answer."""
     acls = Acls((2, False, "deny", "203.0.113.9/32"))
     net = connector(acls)
-    assert [each.blocked for each in await net.blocks_of([ADDRESS])] == [False]
+    with pytest.raises(Conflict, match=rf"203\.0\.113\.9/32.*{ONE} number 2 \(in\)"):
+        await net.blocks_of([ADDRESS])
+    assert [each.blocked for each in await net.blocks_of([SIXTH])] == [False]
     await live(net.block_indicators([ADDRESS], "r"))
     assert acls.sent == [("Create", ONE, 1, True)]
+    assert [each.blocked for each in await net.blocks_of([ADDRESS])] == [True]
 
 
 async def test_a_number_that_somebody_took_is_not_fought_for() -> None:
@@ -149,14 +172,92 @@ async def test_a_full_range_says_so_before_anything_is_sent() -> None:
     assert acls.sent == []
 
 
-@pytest.mark.parametrize(("first", "applied"), [(ONE, Applied.NO), (TWO, Applied.MAYBE)])
-async def test_a_refusal_after_the_first_entry_may_have_had_an_effect(first: str, applied: Applied) -> None:
-    """Some subnets are protected by then."""
-    acls = Acls(acls=(ONE, TWO))
-    acls.refuse = (first, "NetworkAclEntryLimitExceeded")
+@pytest.mark.parametrize("acl", [ONE, TWO])
+async def test_a_block_that_is_refused_in_part_is_taken_back(acl: str) -> None:
+    """Nothing was changed then, whichever ACL refused; what stood there before still stands."""
+    acls = Acls((4, False, "deny", "203.0.113.9/32"), acls=(ONE, TWO))
+    acls.refuse = (acl, "NetworkAclEntryLimitExceeded")
+    before = {each: list(entries) for each, entries in acls.entries.items()}
     with pytest.raises(Invalid) as caught:
-        await live(connector(acls).block_indicators([ADDRESS], "r"))
-    assert caught.value.applied is applied
+        await live(connector(acls).block_indicators([SIXTH, ADDRESS], "r"))
+    assert caught.value.applied is Applied.NO
+    assert acls.entries == before
+
+
+async def test_an_unblock_that_is_refused_in_part_is_taken_back() -> None:
+    """The address is denied in both directions as before, so that the hold on it still has something to lift."""
+    acls = Acls(*((2, way, "deny", "203.0.113.9/32") for way in (False, True)))
+    acls.refuse_after = {"DeleteNetworkAclEntry": 1}
+    net = connector(acls)
+    with pytest.raises(Forbidden) as caught:
+        await live(net.unblock_indicators([ADDRESS], "r"))
+    assert caught.value.applied is Applied.NO
+    assert acls.denied() == [(2, way, "203.0.113.9/32") for way in (False, True)]
+    assert [each.blocked for each in await net.blocks_of([ADDRESS])] == [True]
+
+
+@pytest.mark.parametrize("blocked", [True, False])
+async def test_what_cannot_be_taken_back_is_never_called_blocked_or_lifted(blocked: bool) -> None:
+    """The error says that it may have had an effect, and there is no answer to whether it is blocked."""
+    there = [] if blocked else [(2, way, "deny", "203.0.113.9/32") for way in (False, True)]
+    acls = Acls(*there)
+    acls.refuse_after = {"CreateNetworkAclEntry": int(blocked), "DeleteNetworkAclEntry": int(not blocked)}
+    net = connector(acls)
+    with pytest.raises(OutcomeUnknown, match="could not be taken back") as caught:
+        await live((net.block_indicators if blocked else net.unblock_indicators)([ADDRESS], "r"))
+    assert caught.value.applied is Applied.MAYBE
+    with pytest.raises(Conflict, match="in part"):
+        await net.blocks_of([ADDRESS])
+
+
+async def test_a_change_that_nobody_knows_the_effect_of_is_left_to_be_read() -> None:
+    """The lost request may have been the last one that was needed."""
+    acls = Acls()
+    acls.lose_after = 1
+    net = connector(acls)
+    with pytest.raises(ConnectorError) as caught:
+        await live(net.block_indicators([ADDRESS], "r"))
+    assert caught.value.applied is Applied.MAYBE
+    assert acls.denied() == [(1, False, "203.0.113.9/32")]
+
+
+@pytest.mark.parametrize("allowed", ["0.0.0.0/0", "203.0.113.9/32"])
+async def test_a_rule_that_allows_before_a_deny_makes_it_void(allowed: str) -> None:
+    """EC2 obeys the first rule that fits, so nothing is sent that would have no effect, and the rule is named."""
+    acls = Acls((5, True, "allow", allowed))
+    net = connector(acls, acl_rule_numbers=[6, 9])
+    assert [each.blocked for each in await net.blocks_of([ADDRESS])] == [False]
+    with pytest.raises(Conflict, match=rf"{ONE} number 5 \(out\).*allows.*{allowed}"):
+        await live(net.block_indicators([ADDRESS], "r"))
+    assert acls.sent == []
+
+
+async def test_a_block_that_somebody_overruled_since_is_neither_a_block_nor_none() -> None:
+    """Were it none, a hold on it would end without its entries being deleted."""
+    acls = Acls(*((6, way, "deny", "203.0.113.9/32") for way in (False, True)), (5, False, "allow", "203.0.113.0/24"))
+    net = connector(acls, acl_rule_numbers=[6, 9])
+    with pytest.raises(Conflict, match=rf"{ONE} number 5 \(in\)"):
+        await net.blocks_of([ADDRESS])
+
+
+async def test_a_number_before_the_rule_that_allows_is_taken() -> None:
+    """A rule of others within the range, and one for other addresses, are no obstacle."""
+    acls = Acls((3, False, "allow", "0.0.0.0/0"), (1, True, "allow", "192.0.2.0/24"))
+    net = connector(acls)
+    await live(net.block_indicators([ADDRESS], "r"))
+    assert acls.denied() == [(2, way, "203.0.113.9/32") for way in (False, True)]
+    assert [each.blocked for each in await net.blocks_of([ADDRESS])] == [True]
+
+
+async def test_a_network_with_bits_of_a_host_is_refused() -> None:
+    """Nobody who writes an address means all of its network."""
+    acls = Acls()
+    net = connector(acls)
+    with pytest.raises(Invalid, match=r"192\.0\.2\.5/24"):
+        await live(net.block_indicators([Indicator(kind="cidr", value="192.0.2.5/24")], "r"))
+    with pytest.raises(Invalid):
+        await net.blocks_of([Indicator(kind="cidr", value="192.0.2.5/24")])
+    assert acls.sent == []
 
 
 async def test_an_entry_that_somebody_deleted_is_no_error() -> None:

@@ -205,6 +205,36 @@ async def test_access_rules_can_be_those_of_a_zone():
     assert {request.url.path for request in wire.requests} == {f"/client/v4/zones/{ZONE}/firewall/access_rules/rules"}
 
 
+def rule(number: str, **more: Any) -> dict[str, Any]:
+    return {"id": number, "mode": "block", "configuration": {"target": "ip", "value": "203.0.113.7"}, **more}
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+@pytest.mark.parametrize(("settings", "ours"), [({"zone_id": ZONE}, "zones"), ({}, "accounts")])
+async def test_rules_of_another_scope_are_somebody_elses(settings: dict[str, str], ours: str, turn: int):
+    """A zone's list shows the account's rules as well: they do not count, and are never deleted, in whatever order."""
+    path = f"/client/v4/zones/{ZONE}/firewall/access_rules/rules" if settings else ACCESS
+    rules = [rule("accounts", scope={"type": "organization"}), rule("zones", scope={"type": "zone", "id": ZONE})]
+    page = {"result": rules[::turn], "result_info": {"page": 1, "per_page": 100, "total_count": 2}}
+    wire = Wire()
+    wire.answers["GET", path] = page
+    await unblock(wire, ADDRESS, addresses="access_rules", **settings)
+    assert wire.changes == [("DELETE", f"{path}/{ours}", None)]
+    page["result"] = [each for each in rules if each["id"] != ours]
+    (state,) = await cloudflare(wire, addresses="access_rules", **settings).blocks_of([ADDRESS])
+    assert not state.blocked
+
+
+async def test_a_rule_in_a_zone_that_does_not_say_whose_it_is_is_not_understood():
+    """It could be the account's: neither blocked nor free is a safe answer."""
+    wire = Wire()
+    path = f"/client/v4/zones/{ZONE}/firewall/access_rules/rules"
+    wire.answers["GET", path] = {"result": [rule("r")], "result_info": {"page": 1, "per_page": 100, "total_count": 1}}
+    with pytest.raises(Invalid):
+        await unblock(wire, ADDRESS, addresses="access_rules", zone_id=ZONE)
+    assert wire.changes == []
+
+
 async def test_a_refused_rule_is_named_and_a_lost_connection_stops_the_rest():
     """The others are told apart: made, refused, and not tried."""
     wire = Wire()

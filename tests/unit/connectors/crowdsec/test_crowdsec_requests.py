@@ -107,6 +107,25 @@ async def test_a_block_is_one_alert_with_a_decision_for_each():
     ]
 
 
+@pytest.mark.parametrize("date", ["Wed, 01 Jul 2026 11:00:30 GMT", "Wed, 01 Jul 2026 11:00:30 -0000"])
+async def test_a_block_runs_by_the_clock_of_the_local_api(date: str):
+    """Ours is an hour fast here: by it a block of five minutes would stand for an hour and five."""
+    usually = usual({**OURS, "id": 1, "value": "192.0.2.1", "duration": "5m"})
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = usually(request)
+        response.headers["date"] = date
+        return response
+
+    connector, seen = crowdsec(answer)
+    with through(live()):
+        await connector.block_indicators([ADDRESS], "beacon", 300)
+    (alert,) = json.loads(seen[-1].content)
+    assert (alert["start_at"], alert["stop_at"]) == ("2026-07-01T11:00:30Z", "2026-07-01T11:00:30Z")
+    (block,) = await connector.blocks_of([Indicator(kind="ipv4", value="192.0.2.1")])
+    assert block.expires_at == datetime(2026, 7, 1, 11, 6, tzinfo=UTC)
+
+
 async def test_a_block_without_an_end_lasts_ten_years():
     """The API takes no decision without an end."""
     connector, seen = crowdsec(usual())

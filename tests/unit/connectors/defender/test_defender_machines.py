@@ -1,5 +1,6 @@
 """Machines: how they are found, what their actions come to, and how they are isolated and released."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -51,6 +52,15 @@ async def test_a_machine_is_found_by_each_of_its_names(fake, defender, name, ask
     (request,) = fake.asked("GET", MACHINES)
     assert dict(request.url.params) == {"$filter": asked, "$top": "10000"}
     assert request.headers["authorization"] == "Bearer an-invented-token"
+
+
+@pytest.mark.parametrize(("unseen", "found"), [(timedelta(hours=47), True), (timedelta(hours=49), False)])
+async def test_an_address_is_that_of_a_machine_that_reports(fake, defender, unseen, found):
+    """After two missed reports another may have it; a name and an ID stay their machine's, however long it was away."""
+    fake.lists(MACHINES, [machine(lastSeen=(datetime.now(UTC) - unseen).isoformat())])
+    assert len(await defender.find_hosts("10.0.0.7")) == found
+    for name in ("pc-7", MACHINE_ID):
+        assert [each.id for each in await defender.find_hosts(name)] == [MACHINE_ID]
 
 
 async def test_a_short_name_finds_the_machines_of_all_domains(fake, defender):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hikeshi.capabilities import Effect, Indicator
-from hikeshi.connector import Applied, ConnectorError, Invalid, PartialFailure, Unavailable, Unsupported
+from hikeshi.connector import Applied, ConnectorError, Invalid, PartialFailure, Secret, Unavailable, Unsupported
 from hikeshi.connector.door import CaptureEnded, Door, through
 from hikeshi.connector.registry import build
 from hikeshi.secrets import Redactor
@@ -169,6 +169,94 @@ async def test_with_fetched_first_a_new_line_counts_when_it_was_fetched(tmp_path
     await block(connector, DOMAIN)
     clock.now += 601
     assert await blocked(connector, DOMAIN) == [True]
+
+
+async def waits(connector: Edl, indicator: Indicator) -> bool:
+    """Say whether its removal waits to be fetched; else it is not blocked."""
+    told = ""
+    try:
+        assert await blocked(connector, indicator) == [False]
+    except Unavailable as exc:
+        told = exc.message
+    assert not told or "blocks it still" in told
+    return bool(told)
+
+
+@pytest.mark.parametrize("ends_itself", [False, True])
+async def test_with_fetched_first_a_removal_counts_when_it_was_fetched(tmp_path: Path, ends_itself: bool):
+    """A firewall that stopped polling blocks it still, for however long: that is no success of an undo."""
+    connector, clock = edl(tmp_path, fetched_first=True, pollers=["10.0.0.1", "10.0.0.2"])
+    await block(connector, ADDRESS, expires_in_s=60)
+    for by in ("10.0.0.1", "10.0.0.2"):
+        poll(connector, by=by)
+    assert await blocked(connector, ADDRESS) == [True]
+    clock.now += 60 if ends_itself else 1
+    if not ends_itself:
+        await unblock(connector, ADDRESS)
+    assert await waits(connector, ADDRESS)
+    clock.now += 9_999
+    poll(connector, by="10.0.0.1")
+    assert await waits(connector, ADDRESS)
+    await unblock(connector, DOMAIN, Indicator(kind="ipv4", value="192.0.2.1"))  # sweeps what has ended
+    assert await waits(connector, ADDRESS)
+    poll(connector, by="10.0.0.1")
+    poll(connector, by="10.0.0.2")
+    assert not await waits(connector, ADDRESS)
+    await unblock(connector, ADDRESS)
+    assert connector.store.gone({"ipv4": ["203.0.113.7"]}) == {}
+
+
+async def test_what_no_firewall_has_fetched_needs_no_fetch_to_go(tmp_path: Path):
+    """Neither was it blocked; and without named pollers one poll since is enough."""
+    connector, clock = edl(tmp_path, fetched_first=True)
+    poll(connector)
+    await block(connector, ADDRESS)
+    await unblock(connector, ADDRESS)
+    assert not await waits(connector, ADDRESS)
+    anybody, clock = edl(tmp_path / "other", fetched_first=True, pollers=[], password=Secret.of_value("x"))
+    await block(anybody, ADDRESS)
+    poll(anybody, by="10.0.0.8")
+    await unblock(anybody, ADDRESS)
+    assert await waits(anybody, ADDRESS)
+    clock.now += 1
+    poll(anybody, by="10.0.0.9")
+    assert not await waits(anybody, ADDRESS)
+
+
+async def test_a_line_that_comes_and_goes_unseen_is_still_held_from_before(tmp_path: Path):
+    """The firewall has it from the first time, and has not asked since."""
+    connector, _ = edl(tmp_path, fetched_first=True)
+    await block(connector, ADDRESS)
+    poll(connector)
+    await unblock(connector, ADDRESS)
+    await block(connector, ADDRESS)
+    await unblock(connector, ADDRESS)
+    assert await waits(connector, ADDRESS)
+    poll(connector)
+    assert not await waits(connector, ADDRESS)
+
+
+async def test_a_file_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path):
+    """It has no table of lines that are gone; what is in it stays."""
+    connector, _ = edl(tmp_path)
+    await block(connector, ADDRESS)
+    with closing(sqlite3.connect(tmp_path / "edges.sqlite")) as db:
+        db.executescript("DROP TABLE gone; PRAGMA user_version = 1")
+    connector, _ = edl(tmp_path, fetched_first=True)
+    poll(connector)
+    assert await blocked(connector, ADDRESS) == [True]
+    await unblock(connector, ADDRESS)
+    assert await waits(connector, ADDRESS)
+
+
+async def test_without_fetched_first_what_is_taken_off_counts_at_once(tmp_path: Path):
+    """And nothing is kept of it."""
+    connector, _ = edl(tmp_path)
+    await block(connector, ADDRESS)
+    poll(connector)
+    await unblock(connector, ADDRESS)
+    assert await blocked(connector, ADDRESS) == [False]
+    assert connector.store.gone({"ipv4": ["203.0.113.7"]}) == {}
 
 
 async def test_people_see_when_each_list_was_polled(tmp_path: Path):

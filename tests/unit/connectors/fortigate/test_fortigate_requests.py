@@ -10,7 +10,7 @@ import pytest
 
 import hikeshi_connectors.fortigate
 from hikeshi.capabilities import Block, Effect, Indicator
-from hikeshi.connector import ConnectorError, Invalid, NotFound, PartialFailure, Secret, Unavailable
+from hikeshi.connector import Conflict, ConnectorError, Invalid, NotFound, PartialFailure, Secret, Unavailable
 from hikeshi.connector.door import Door, through
 from hikeshi.connector.registry import build
 from hikeshi.secrets import Redactor
@@ -138,20 +138,31 @@ async def test_what_is_half_done_is_finished():
     assert wire.changes == []
 
 
-async def test_a_network_goes_out_of_the_group_under_every_name():
-    """Somebody else's object that means the network is taken out too, but not deleted."""
+async def test_what_people_put_into_the_group_stays_there():
+    """Ours goes out and is deleted; what still means the network is named, for it is still blocked."""
     objects = [
         {"name": "hikeshi-198.51.100.0_24", "type": "ipmask", "subnet": "198.51.100.0 255.255.255.0"},
         {"name": "Bad net #1", "type": "ipmask", "subnet": "198.51.100.0 255.255.255.0"},
     ]
-    members = [{"name": "hikeshi-blocked", "member": [{"name": each["name"]} for each in objects]}]
-    wire = Wire(**{f"{CMDB}/address": objects, f"{CMDB}/addrgrp/hikeshi-blocked": members})
+    for there, applied in ((objects, "maybe"), (objects[1:], "no")):
+        members = [{"name": "hikeshi-blocked", "member": [{"name": each["name"]} for each in there]}]
+        wire = Wire(**{f"{CMDB}/address": there, f"{CMDB}/addrgrp/hikeshi-blocked": members})
+        with pytest.raises(Conflict, match="also as Bad net #1") as caught:
+            await unblock(wire, NETWORK)
+        assert caught.value.applied == applied
+        assert [change[:2] for change in wire.changes] == [
+            ("DELETE", f"{CMDB}/addrgrp/hikeshi-blocked/member/hikeshi-198.51.100.0_24"),
+            ("DELETE", f"{CMDB}/address/hikeshi-198.51.100.0_24"),
+        ][: 2 if there is objects else 0]
+
+
+async def test_an_object_of_ours_that_means_something_else_by_now_stays():
+    """Somebody changed it, so it is theirs."""
+    changed = {"name": "hikeshi-198.51.100.0_24", "type": "ipmask", "subnet": "192.0.2.0 255.255.255.0"}
+    members = [{"name": "hikeshi-blocked", "member": [{"name": changed["name"]}]}]
+    wire = Wire(**{f"{CMDB}/address": [changed], f"{CMDB}/addrgrp/hikeshi-blocked": members})
     await unblock(wire, NETWORK)
-    assert [change[:2] for change in wire.changes] == [
-        ("DELETE", f"{CMDB}/addrgrp/hikeshi-blocked/member/Bad net #1"),
-        ("DELETE", f"{CMDB}/addrgrp/hikeshi-blocked/member/hikeshi-198.51.100.0_24"),
-        ("DELETE", f"{CMDB}/address/hikeshi-198.51.100.0_24"),
-    ]
+    assert wire.changes == []
 
 
 async def test_an_object_that_is_used_elsewhere_may_stay():

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from hikeshi.capabilities import User
-from hikeshi.connector import Invalid, Secret
+from hikeshi.connector import Conflict, Invalid, Secret
 from hikeshi_connectors.ldap.active_directory import ActiveDirectory, sid_text
 from hikeshi_connectors.ldap.entry import Entry, Modification, escaped, ldif
 from hikeshi_connectors.ldap.openldap import OpenLdap
@@ -82,14 +82,36 @@ def test_what_is_so_already_needs_no_modification():
     assert openldap().locked(entry(objectClass=b"inetOrgPerson"), False) == ()
 
 
-def test_a_lock_that_ends_by_itself_is_none_and_makes_way():
-    """After wrong passwords OpenLDAP locks for a while; that account counts as enabled."""
-    busy = entry(objectClass=b"inetOrgPerson", pwdAccountLockedTime=b"20260302090000Z")
+WRONG_PASSWORDS = [b"20260302085900.000001Z", b"20260302090000.7Z", b"20260302085959.9Z"]
+
+
+def test_a_lock_after_wrong_passwords_makes_way_and_comes_back():
+    """That account counts as enabled; the lock without an end is written so that its undo gives back the other."""
+    busy = entry(objectClass=b"x", pwdAccountLockedTime=b"20260302090000Z", pwdFailureTime=WRONG_PASSWORDS)
     assert openldap().is_enabled(busy)
-    assert openldap().locked(busy, True) == (
-        Modification("delete", "pwdAccountLockedTime", ("20260302090000Z",)),
-        Modification("add", "pwdAccountLockedTime", ("000001010000Z",)),
-    )
+    assert openldap().locked(busy, True) == (Modification("replace", "pwdAccountLockedTime", ("0000010100Z",)),)
+    locked = entry(objectClass=b"x", pwdAccountLockedTime=b"0000010100Z", pwdFailureTime=WRONG_PASSWORDS)
+    assert not openldap().is_enabled(locked)
+    assert openldap().locked(locked, False) == (Modification("replace", "pwdAccountLockedTime", ("20260302090000Z",)),)
+
+
+def test_a_lock_that_cannot_come_back_is_named():
+    """An account under attack is locked in any case, and stays so; a lock set by hand is not overwritten."""
+    unreadable = entry(objectClass=b"x", pwdAccountLockedTime=b"20260302090000Z")
+    assert openldap().locked(unreadable, True)[-1].values == ("0000010100Z",)
+    with pytest.raises(Conflict, match="by hand"):
+        openldap().locked(entry(objectClass=b"x", pwdAccountLockedTime=b"0000010100Z"), False)
+    by_hand = entry(objectClass=b"x", pwdAccountLockedTime=b"20300101000000Z", pwdFailureTime=WRONG_PASSWORDS)
+    with pytest.raises(Conflict, match="20300101000000Z"):
+        openldap().locked(by_hand, True)
+
+
+@pytest.mark.parametrize("written", [b"000001010000Z", b"00000101000000Z", b"00000101000000.0Z", b"000001010000+0000"])
+def test_a_lock_without_an_end_is_one_however_it_is_written(written):
+    """A directory takes all of these for the same time; what is taken away is what stands there."""
+    locked = entry(objectClass=b"x", pwdAccountLockedTime=written, pwdFailureTime=WRONG_PASSWORDS)
+    assert openldap().locked(locked, True) == ()
+    assert openldap().locked(locked, False) == (Modification("delete", "pwdAccountLockedTime", (written.decode(),)),)
 
 
 def test_another_attribute_may_lock():

@@ -76,15 +76,13 @@ def sent(seen: list[httpx.Request]) -> list[Any]:
 
 async def test_what_is_not_there_is_entered_in_one_request():
     """A domain and all names below it; what is there already is left out."""
-    connector, seen = powerdns(usual(*both("whole.example"), entry("half.example")), ttl_s=30)
+    connector, seen = powerdns(usual(*both("whole.example")), ttl_s=30)
     with through(live()):
-        await connector.sinkhole_domains(
-            [domain("Evil.example."), domain("whole.example"), domain("half.example")], "r"
-        )
+        await connector.sinkhole_domains([domain("Evil.example."), domain("whole.example")], "r")
     assert str(seen[0].url) == ZONE_URL
     records = [{"content": ".", "disabled": False}]
     rest = {"type": "CNAME", "ttl": 30, "changetype": "REPLACE", "records": records}
-    names = ("evil.example", "*.evil.example", "*.half.example")
+    names = ("evil.example", "*.evil.example")
     assert sent(seen) == [{"rrsets": [{"name": f"{name}.rpz.test.", **rest} for name in names]}]
 
 
@@ -108,6 +106,28 @@ async def test_only_our_entries_are_deleted():
     assert sent(seen) == [{"rrsets": deleted}]
 
 
+@pytest.mark.parametrize("owner", ["half.example", "*.half.example"])
+async def test_half_an_entry_is_neither_made_whole_nor_deleted(owner: str):
+    """Somebody else made it: an undo that deleted it would give free what they keep back."""
+    connector, seen = powerdns(usual(entry(owner)))
+    with through(live()), pytest.raises(Conflict, match="and none for"):
+        await connector.sinkhole_domains([domain("half.example")], "r")
+    with through(live()):
+        await connector.unsinkhole_domains([domain("half.example")], "over")
+    assert sent(seen) == []
+
+
+async def test_an_entry_from_before_the_action_was_changed_is_found_and_deleted():
+    """Otherwise an undo would find nothing to do, and the domain would stay as it is for ever."""
+    dropped = [entry("evil.example", "rpz-drop."), entry("*.evil.example", "rpz-drop.")]
+    connector, seen = powerdns(usual(*dropped), action="nodata")
+    (block,) = await connector.sinkholes_of([domain("evil.example")])
+    assert block.blocked
+    with through(live()):
+        await connector.unsinkhole_domains([domain("evil.example")], "over")
+    assert [each["name"] for each in sent(seen)[0]["rrsets"]] == ["evil.example.rpz.test.", "*.evil.example.rpz.test."]
+
+
 async def test_nothing_is_sent_where_nothing_is_to_do():
     """Neither for what is there, nor for what is not."""
     connector, seen = powerdns(usual(*both("evil.example")))
@@ -119,13 +139,13 @@ async def test_nothing_is_sent_where_nothing_is_to_do():
 
 
 async def test_a_domain_counts_with_both_of_its_entries():
-    """Half of it, another target, or the wildcard above are something else."""
+    """Half of it, a pair that does not say the same, or the wildcard above are something else."""
     connector, _ = powerdns(
         usual(
             *both("evil.example"),
             entry("half.example"),
             entry("drop.example", "rpz-drop."),
-            entry("*.drop.example", "rpz-drop."),
+            entry("*.drop.example"),
         )
     )
     asked = [

@@ -75,7 +75,7 @@ def saying(rcode: dns.rcode.Rcode, *, signed: bool = True, key: dns.tsig.Key | N
 
 async def update(to: Server) -> ConnectorError:
     with pytest.raises(ConnectorError) as refused:
-        await to.update(deletion("rpz.test", ["evil.example"], "."), KEY)
+        await to.update(deletion("rpz.test", {"evil.example": "."}), KEY)
     return refused.value
 
 

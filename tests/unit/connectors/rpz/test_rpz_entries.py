@@ -13,7 +13,7 @@ from hikeshi.connector.door import CaptureEnded, Door, through
 from hikeshi.connector.registry import build
 from hikeshi.secrets import Redactor
 from hikeshi_connectors.rpz import Rpz
-from hikeshi_connectors.rpz.entries import domain_of, missing, owners
+from hikeshi_connectors.rpz.entries import Records, domain_of, missing, owners, target_of, whole
 
 dns_tsig = pytest.importorskip("dns.tsig", reason="dnspython is not installed")
 
@@ -24,18 +24,43 @@ def domain(value: str) -> Indicator:
     return Indicator(kind="domain", value=value)
 
 
-def rpz(**settings: Any) -> Rpz:
+def entries(*domains: str, target: str = ".") -> dict[str, frozenset[tuple[str, str]]]:
+    return {owner: frozenset({("CNAME", target)}) for each in domains for owner in owners(each)}
+
+
+class Zone:
+    """A name server whose zone is known."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def records(self, key: Any) -> Records:
+        return self._records
+
+
+class RpzOf(Rpz):
+    """The connector, with such a server."""
+
+    standing: Records
+
+    @property
+    def _server(self) -> Any:
+        return Zone(self.standing)
+
+
+def rpz(standing: Records | None = None, **settings: Any) -> Rpz:
     secret = Secret.of_value(SECRET)
     given = {"base_url": "dns://ns1.test", "zone": "rpz.test", "tsig_name": "hikeshi", "tsig_secret": secret}
-    connector = build(Rpz, "rpz", {**given, **settings}, Redactor())
-    assert isinstance(connector, Rpz)
+    connector = build(RpzOf, "rpz", {**given, **settings}, Redactor())
+    assert isinstance(connector, RpzOf)
+    connector.standing = entries("evil.example") if standing is None else standing
     return connector
 
 
-async def planned(connector: Rpz, *domains: Indicator, complete: bool = True) -> Any:
-    door = Door(mode="plan", effect=Effect.CHANGE, action="dns.unsinkhole_domains")
+async def planned(connector: Rpz, *domains: Indicator, complete: bool = True, verb: str = "unsinkhole_domains") -> Any:
+    door = Door(mode="plan", effect=Effect.CHANGE, action=f"dns.{verb}")
     with through(door), pytest.raises(CaptureEnded):
-        await connector.unsinkhole_domains(list(domains), "over")
+        await getattr(connector, verb)(list(domains), "over")
     (shown,) = door.captured
     assert door.complete is complete
     return shown
@@ -58,13 +83,40 @@ async def test_a_plan_shows_the_update_in_the_words_of_nsupdate():
 @pytest.mark.parametrize(("action", "target"), [("nodata", "*."), ("drop", "rpz-drop.")])
 async def test_the_action_is_the_target_of_the_entry(action: str, target: str):
     """Source: draft-vixie-dnsop-dns-rpz-00, section 3."""
-    shown = await planned(rpz(action=action), domain("evil.example"))
+    shown = await planned(rpz({}, action=action), domain("evil.example"), verb="sinkhole_domains")
     assert [line.split()[-1] for line in shown.body["updates"]] == [target, target]
+
+
+@pytest.mark.parametrize("action", ["nxdomain", "nodata", "drop"])
+async def test_an_entry_from_before_the_action_was_changed_is_found_and_deleted(action: str):
+    """Otherwise an undo would find nothing to do, and the domain would stay as it is for ever."""
+    evil = domain("evil.example")
+    for target in (".", "*.", "rpz-drop."):
+        connector = rpz(entries("evil.example", target=target), action=action)
+        (block,) = await connector.sinkholes_of([evil])
+        assert block.blocked
+        shown = await planned(connector, evil)
+        assert [line.split()[-1] for line in shown.body["updates"]] == [target, target]
+
+
+@pytest.mark.parametrize("owner", ["evil.example", "*.evil.example"])
+async def test_half_an_entry_is_neither_made_whole_nor_deleted(owner: str):
+    """Somebody else made it: an undo that deleted it would give free what they keep back."""
+    connector, evil = rpz({owner: frozenset({("CNAME", ".")})}), domain("evil.example")
+    (block,) = await connector.sinkholes_of([evil])
+    assert not block.blocked
+    door = Door(mode="plan", effect=Effect.CHANGE, action="dns.sinkhole_domains")
+    with through(door), pytest.raises(Conflict, match="and none for"):
+        await connector.sinkhole_domains([evil], "phishing")
+    with through(door):
+        await connector.unsinkhole_domains([evil], "over")
+    assert not door.captured
 
 
 async def test_a_plan_of_several_updates_says_that_it_shows_the_first():
     """What comes after it cannot be shown."""
-    await planned(rpz(), *(domain(f"name-{n}.example") for n in range(1_000)), complete=False)
+    names = [f"name-{n}.example" for n in range(1_000)]
+    await planned(rpz(entries(*names)), *map(domain, names), complete=False)
 
 
 def test_an_entry_is_made_only_where_nothing_stands():
@@ -105,14 +157,18 @@ def _long_name(number: int, length: int) -> str:
 
 
 def test_what_stands_in_the_zone_decides_what_is_missing():
-    """Half an entry is made whole, a whole one is left out, and somebody else's is refused by name."""
+    """A whole entry is left out, and what somebody else entered is refused by name: half an entry, too."""
     ours, passes = frozenset({("CNAME", ".")}), frozenset({("CNAME", "rpz-passthru.")})
-    records = {"whole.x": ours, "*.whole.x": ours, "half.x": ours, "*.passes.x": passes}
-    wanted, refused = missing(["whole.x", "half.x", "passes.x", "new.x"], records, ".")
-    assert wanted == ["*.half.x", "new.x", "*.new.x"]
-    assert list(refused) == ["passes.x"]
-    assert isinstance(refused["passes.x"], Conflict)
+    mixed = {"mixed.x": ours, "*.mixed.x": frozenset({("CNAME", "*.")})}
+    records = {**entries("whole.x"), **mixed, "half.x": ours, "*.passes.x": passes, "off.x": frozenset()}
+    wanted, refused = missing(["whole.x", "half.x", "passes.x", "mixed.x", "off.x", "new.x"], records)
+    assert wanted == ["new.x", "*.new.x"]
+    assert all(isinstance(error, Conflict) for error in refused.values())
+    assert list(refused) == ["half.x", "passes.x", "mixed.x", "off.x"]
+    assert "half.x: CNAME ., and none for *.half.x" in refused["half.x"].message
     assert "*.passes.x: CNAME rpz-passthru." in refused["passes.x"].message
+    assert whole(["whole.x", "half.x", "mixed.x", "new.x"], records) == {"whole.x": ".", "*.whole.x": "."}
+    assert target_of("passes.x", records) is None
 
 
 @pytest.mark.parametrize(

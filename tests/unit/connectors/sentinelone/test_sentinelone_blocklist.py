@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from hikeshi.capabilities import Edr, Indicator
-from hikeshi.connector import Applied, Conflict, Forbidden, Invalid, PartialFailure, Unavailable
+from hikeshi.connector import Applied, Conflict, Forbidden, Invalid, OutcomeUnknown, PartialFailure, Unavailable
 from hikeshi.connector.door import Door, through
 from hikeshi_connectors.sentinelone import SentinelOne
 
@@ -32,6 +32,10 @@ def record(value: str, system: str, number: int, description: str = "Hikeshi: r"
     return {"value": None, "sha256Value": None, **given, field: value}
 
 
+def listed(*records: dict[str, Any]) -> httpx.Response:
+    return httpx.Response(200, json={"data": list(records), "pagination": {"nextCursor": None}})
+
+
 def everywhere(value: str, first: int = 1, description: str = "Hikeshi: r") -> list[dict[str, Any]]:
     return [record(value, system, first + number, description) for number, system in enumerate(SYSTEMS)]
 
@@ -46,7 +50,7 @@ def test_only_hashes_that_the_blocklist_takes_are_supported() -> None:
 
 async def test_a_hash_is_blocked_when_every_system_is(fake: Any, console: SentinelOne) -> None:
     """One answer for each hash, in the order asked; an entry for one system blocks nothing everywhere."""
-    fake.lists(PATH, [*everywhere(A.upper()), record(B, "linux", 9), *everywhere(SHA1, 20)])
+    fake.lists(PATH, [*everywhere(A.upper()), record(B, "linux", 9, "by hand"), *everywhere(SHA1, 20)])
     blocks = await console.hash_blocks_of([sha256(B), sha256(A), Indicator(kind="sha1", value=SHA1)])
     assert [(each.value, each.blocked, each.expires_at) for each in blocks] == [
         (B, False, None),
@@ -104,14 +108,87 @@ async def test_only_what_is_missing_is_added(fake: Any, console: SentinelOne, li
 
 
 async def test_a_hash_that_is_refused_does_not_hold_up_the_others(fake: Any, console: SentinelOne, live: Door) -> None:
-    """What the console says of one hash is about that hash; half of it may stand there."""
-    fake.lists(PATH, [])
+    """What the console says of one hash is about that hash, and what was added for it before is deleted again."""
+    fake.on("GET", PATH, listed(), listed(record(A, "windows", 7)))
     fake.on("POST", PATH, ADDED, refusal(400, 4000010), ADDED)
+    fake.on("DELETE", PATH, GONE)
     with through(live), pytest.raises(PartialFailure) as caught:
         await console.block_hashes([sha256(A), sha256(B)], "r")
     assert {value: type(error) for value, error in caught.value.failures.items()} == {A: Invalid}
-    assert caught.value.failures[A].applied is Applied.MAYBE
-    assert len(fake.changes) == 5
+    assert caught.value.failures[A].applied is Applied.NO
+    assert [each.method for each in fake.changes] == ["POST", "POST", "DELETE", "POST", "POST", "POST"]
+    assert fake.bodies("DELETE", PATH)[0]["data"]["ids"] == [str(10**17 + 7)]
+
+
+async def test_a_half_that_cannot_be_taken_back_is_unknown(fake: Any, console: SentinelOne, live: Door) -> None:
+    """Both reasons are told, and nothing else is sent."""
+    fake.on("GET", PATH, listed(), listed(record(A, "windows", 7)))
+    fake.on("POST", PATH, ADDED, refusal(400, 4000010))
+    fake.on("DELETE", PATH, refusal(403, 4030010))
+    with through(live), pytest.raises(OutcomeUnknown, match=r"4000010.*not taken back.*4030010") as caught:
+        await console.block_hashes([sha256(A), sha256(B)], "r")
+    assert caught.value.applied is Applied.MAYBE
+    assert [each.method for each in fake.changes] == ["POST", "POST", "DELETE"]
+
+
+async def test_what_is_whole_all_the_same_is_left(fake: Any, console: SentinelOne, live: Door) -> None:
+    """The request that failed had its effect, or somebody else blocked the hash there: reading back says so."""
+    fake.on("GET", PATH, listed(), listed(*everywhere(A)))
+    fake.on("POST", PATH, ADDED, ADDED, refusal(503, 5030010))
+    with through(live), pytest.raises(Unavailable):
+        await console.block_hashes([sha256(A)], "r")
+    assert [each.method for each in fake.changes] == ["POST", "POST", "POST"]
+
+
+async def test_what_is_not_listed_yet_may_stand(fake: Any, console: SentinelOne, live: Door) -> None:
+    """An entry was accepted and is not found to be deleted: that a later one was refused does not undo it."""
+    fake.lists(PATH, [])
+    fake.on("POST", PATH, ADDED, refusal(400, 4000010))
+    with through(live), pytest.raises(Invalid) as caught:
+        await console.block_hashes([sha256(A)], "r")
+    assert caught.value.applied is Applied.MAYBE
+    assert [each.method for each in fake.changes] == ["POST", "POST"]
+
+
+async def test_only_what_was_just_added_is_taken_back(fake: Any, console: SentinelOne, live: Door) -> None:
+    """Neither what somebody else entered nor what stood there before."""
+    before = record(A, "windows", 1, "by hand")
+    fake.on("GET", PATH, listed(before), listed(before, record(A, "macos", 2)))
+    fake.on("POST", PATH, ADDED, refusal(503, 5030010))
+    fake.on("DELETE", PATH, GONE)
+    with through(live), pytest.raises(Unavailable):
+        await console.block_hashes([sha256(A)], "r")
+    assert fake.bodies("DELETE", PATH)[0]["data"]["ids"] == [str(10**17 + 2)]
+
+
+async def test_what_may_have_taken_effect_is_not_lost(fake: Any, make: Callable[..., SentinelOne], live: Door) -> None:
+    """A web page for an answer: it may be blocked, whatever becomes of the rest, and nothing says that it is not."""
+    fake.lists(PATH, [])
+    fake.on("POST", PATH, httpx.Response(200, html="<html>proxy</html>"), refusal(403, 4030010))
+    with through(live), pytest.raises(Invalid) as caught:
+        await make(os_types=("windows",)).block_hashes([sha256(A), sha256(B)], "r")
+    assert caught.value.applied is Applied.MAYBE
+
+
+async def test_the_first_of_several_that_may_have_taken_effect_is_taken_back(
+    fake: Any, console: SentinelOne, live: Door
+) -> None:
+    """The other systems were not asked, so it would be half of a block."""
+    fake.on("GET", PATH, listed(), listed(record(A, "windows", 7)))
+    fake.on("POST", PATH, refusal(503, 5030010))
+    fake.on("DELETE", PATH, GONE)
+    with through(live), pytest.raises(Unavailable):
+        await console.block_hashes([sha256(A)], "r")
+    assert fake.bodies("DELETE", PATH)[0]["data"]["ids"] == [str(10**17 + 7)]
+
+
+async def test_half_of_a_block_of_ours_is_no_state(fake: Any, console: SentinelOne) -> None:
+    """It is neither blocked nor as before; half of a block that somebody else made is not blocked."""
+    fake.lists(PATH, [record(A, "windows", 1), record(A, "macos", 2, "by hand")])
+    with pytest.raises(Conflict, match=f"for {A} stand for windows, and there are none for linux"):
+        await console.hash_blocks_of([sha256(B), sha256(A)])
+    fake.lists(PATH, [record(A, "windows", 1, "by hand")])
+    assert [each.blocked for each in await console.hash_blocks_of([sha256(A)])] == [False]
 
 
 async def test_a_failure_ends_the_list_and_names_the_rest(fake: Any, console: SentinelOne, live: Door) -> None:
@@ -136,11 +213,12 @@ async def test_a_first_request_that_fails_is_that_error(fake: Any, console: Sent
 
 
 async def test_one_hash_has_one_error(fake: Any, console: SentinelOne, live: Door) -> None:
-    """Somebody was quicker: the conflict itself, not a list of one."""
+    """Somebody was quicker on one system: the conflict itself, not a list of one; the other systems are asked."""
     fake.lists(PATH, [])
-    fake.on("POST", PATH, refusal(400, 4000030))
+    fake.on("POST", PATH, refusal(400, 4000030), ADDED)
     with through(live), pytest.raises(Conflict):
         await console.block_hashes([sha256(A)], "r")
+    assert [each["data"]["osType"] for each in fake.bodies("POST", PATH)] == list(SYSTEMS)
 
 
 async def test_unblocking_deletes_by_id(fake: Any, console: SentinelOne, live: Door, plan: Door) -> None:

@@ -1,6 +1,7 @@
 """Agents and threats: what is asked, what becomes of it."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -82,7 +83,7 @@ async def test_a_host_has_what_guardrails_need(fake: Any, make: Callable[..., Se
         externalIp="203.0.113.1",
         networkInterfaces=[{"inet": ["10.0.0.7"], "inet6": ["fe80::1"], "physical": "02:AB:00:00:00:01"}],
         tags={"sentinelone": [{"key": "tier", "value": "crown-jewel"}]},
-        lastActiveDate="2026-11-22T01:02:03.000000Z",
+        lastActiveDate=datetime.now(UTC).isoformat(),
     )
     fake.lists(AGENTS, [record])
     (host,) = await make(account_id="3" * 18).find_hosts("10.0.0.7")
@@ -164,6 +165,17 @@ async def test_threats_are_alerts(fake: Any, console: SentinelOne) -> None:
     assert params.pop("createdAt__gte").endswith("Z")
     assert params == {"sortBy": "createdAt", "sortOrder": "desc", "limit": "1000"}
     assert len(await console.list_alerts(severity="high")) == 2
+
+
+@pytest.mark.parametrize(("unseen", "found"), [(timedelta(hours=23), True), (timedelta(hours=25), False)])
+async def test_an_address_is_that_of_an_agent_active_today(
+    fake: Any, console: SentinelOne, unseen: timedelta, found: bool
+) -> None:
+    """After that another host may have it; a name and an ID stay their host's, however long it was away."""
+    seen = (datetime.now(UTC) - unseen).isoformat()
+    fake.lists(AGENTS, [agent(networkInterfaces=[{"inet": ["10.0.0.7"]}], lastActiveDate=seen)])
+    assert len(await console.find_hosts("10.0.0.7")) == found
+    assert len(await console.find_hosts("ws-001")) == 1
 
 
 @pytest.mark.parametrize("record", [{"computerName": "ws-001"}, agent(networkInterfaces=3), agent(lastActiveDate="x")])

@@ -1,5 +1,6 @@
 """Endpoints: how they are found, and how isolations, their tasks and their refusals are taken."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -28,7 +29,7 @@ ACCEPTED = {
 
 
 def endpoint(name: str = "PC-7", guid: str = GUID, ip: str = "10.0.0.7", **more: Any) -> dict[str, Any]:
-    at = "2026-01-02T10:00:00Z"
+    at = datetime.now(UTC).isoformat()
     return {
         "agentGuid": guid,
         "endpointName": {"value": name, "updatedDateTime": at},
@@ -36,6 +37,18 @@ def endpoint(name: str = "PC-7", guid: str = GUID, ip: str = "10.0.0.7", **more:
         "macAddress": {"value": ["00-50-56-B6-3E-A1"], "updatedDateTime": at},
         **more,
     }
+
+
+@pytest.mark.parametrize(("unseen", "found"), [(timedelta(hours=23), True), (timedelta(hours=25), False)])
+async def test_an_address_is_that_of_an_endpoint_seen_today(fake, vision_one, unseen, found):
+    """After that another host may have it; a name and a GUID stay their host's, however long it was away."""
+    old, seen = "2026-01-02T10:00:00Z", (datetime.now(UTC) - unseen).isoformat()
+    name, mac = {"value": "PC-7", "updatedDateTime": old}, {"value": []}
+    ips = {"value": ["10.0.0.7"], "updatedDateTime": seen}
+    fake.lists(SEARCH, [{**endpoint(), "endpointName": name, "macAddress": mac, "ip": ips}])
+    assert len(await vision_one.find_hosts("10.0.0.7")) == found
+    for called in ("pc-7", GUID):
+        assert [each.id for each in await vision_one.find_hosts(called)] == [GUID]
 
 
 def details(status: str) -> dict[str, Any]:

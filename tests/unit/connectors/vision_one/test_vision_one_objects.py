@@ -44,7 +44,8 @@ async def test_what_counts_as_a_block(fake, vision_one, found, blocked):
 
 
 @pytest.mark.parametrize(
-    ("expires_in_s", "days"), [(None, -1), (60, 1), (86_400, 1), (86_401, 2), (10_000 * 86_400, 365)]
+    ("expires_in_s", "days"),
+    [(None, -1), (60, 1), (8 * 3600, 1), (86_400, 1), (86_401, 2), (364 * 86_400 + 1, 365), (365 * 86_400, 365)],
 )
 async def test_hashes_are_blocked_for_whole_days(fake, vision_one, live, expires_in_s, days):
     """Never for less than was asked for; the engine lifts the rest earlier."""
@@ -54,6 +55,13 @@ async def test_hashes_are_blocked_for_whole_days(fake, vision_one, live, expires
     await live(vision_one.block_hashes(hashes, "case 7", expires_in_s))
     common = {"description": "case 7", "scanAction": "block", "riskLevel": "high", "daysToExpiration": days}
     assert fake.changes == [(OBJECTS, [{"fileSha256": A, **common}, {"fileSha1": "c" * 40, **common}])]
+
+
+async def test_longer_than_a_year_is_refused(fake, vision_one, live):
+    """Cut to a year it would end while somebody relies on it."""
+    with pytest.raises(Invalid, match="365 days at most, not for 366; nothing was sent"):
+        await live(vision_one.block_hashes([sha(A)], "r", 365 * 86_400 + 1))
+    assert fake.requests == []
 
 
 async def test_somebodys_object_is_not_overwritten(fake, vision_one, live):
