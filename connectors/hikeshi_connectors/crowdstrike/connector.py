@@ -37,6 +37,7 @@ from hikeshi.connector import (
     all_pages,
     understood,
 )
+from hikeshi.connector.lent_addresses import still_has_address
 from hikeshi_connectors.crowdstrike.answer import TOKEN_PATH, judge, next_after, resources
 from hikeshi_connectors.crowdstrike.detection import alert_of, recent
 from hikeshi_connectors.crowdstrike.device import FIELDS, host_of, is_called, state_of, users_of
@@ -129,7 +130,10 @@ class Falcon(Connector, Edr, product="crowdstrike"):
         asked = hosts_that_may_be(name.strip())
         with understood(f"{self.name}: hosts"):
             found = [host_of(device, self.name) for device in await self._devices(asked)]
-        return [host for host in found if is_called(host, name.strip())]
+        lent = name.strip() in {ip for host in found for ip in host.ips}
+        return [
+            host for host in found if is_called(host, name.strip()) and (not lent or still_has_address(host.last_seen))
+        ]
 
     async def isolation_of(self, host: Host) -> Isolation:
         """Read a device's containment status. Raises NotFound if Falcon has no such device."""

@@ -36,6 +36,7 @@ from hikeshi.connector import (
     lots,
     understood,
 )
+from hikeshi.connector.lent_addresses import ADDRESS_KEPT, still_has_address
 from hikeshi_connectors.defender.alert import alert_of, recent
 from hikeshi_connectors.defender.answers import HUNTING_PATH, check_answer
 from hikeshi_connectors.defender.hunting import Hunting
@@ -50,7 +51,6 @@ from hikeshi_connectors.defender.machine import (
     path_of,
 )
 from hikeshi_connectors.defender.machine_actions import MachineState, path_of_action, state_after
-from hikeshi_connectors.lent_addresses import ADDRESS_KEPT, still_has_address
 from hikeshi_connectors.microsoft.odata import any_of, collection, quoted
 from hikeshi_connectors.microsoft.sign_in import SIGN_IN_ROUTE, AppSettings, app_tokens
 

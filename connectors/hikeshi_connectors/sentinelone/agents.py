@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hikeshi.capabilities import Host
 from hikeshi.connector import Invalid, NotFound, understood
-from hikeshi_connectors.lent_addresses import still_has_address
+from hikeshi.connector.lent_addresses import still_has_address
 from hikeshi_connectors.sentinelone.answers import entries
 from hikeshi_connectors.sentinelone.named import API, is_id
 

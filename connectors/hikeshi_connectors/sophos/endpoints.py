@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hikeshi.capabilities import Host
 from hikeshi.connector import Invalid, NotFound, json_object, understood
-from hikeshi_connectors.lent_addresses import still_has_address
+from hikeshi.connector.lent_addresses import still_has_address
 from hikeshi_connectors.sophos.answers import pages_by_key
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 
 from hikeshi.capabilities import Host, HostUser
 from hikeshi.connector import Invalid
-from hikeshi_connectors.lent_addresses import still_has_address
+from hikeshi.connector.lent_addresses import still_has_address
 
 __all__ = ["host_of", "is_called", "is_isolated", "path_of", "query_for", "users_of"]
 

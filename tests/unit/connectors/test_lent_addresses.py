@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hikeshi_connectors.lent_addresses import ADDRESS_KEPT, still_has_address
+from hikeshi.connector.lent_addresses import ADDRESS_KEPT, still_has_address
 
 MARGIN = timedelta(minutes=1)
 
