@@ -49,6 +49,15 @@ async def test_ids_and_addresses_are_asked_for_as_such(fake: Any, falcon: Falcon
     assert len(hosts) == 1
 
 
+async def test_an_address_names_no_host_that_is_long_gone(fake: Any, falcon: Falcon) -> None:
+    """The network has lent it to another computer since; by its name the host is still found."""
+    gone = {**device(), "last_seen": "2025-01-01T00:00:00Z"}
+    fake.ok("GET", DEVICES, [gone])
+
+    assert await falcon.find_hosts(gone["local_ip"]) == []
+    assert [host.id for host in await falcon.find_hosts(gone["hostname"])] == [gone["device_id"]]
+
+
 @pytest.mark.parametrize("name", ["a' or 'x'='x", "a'+status:'normal", "a*", 'a"', "a</entry>", "a\\", "a,b", "a]"])
 async def test_a_name_cannot_leave_its_quotes(fake: Any, falcon: Falcon, name: str) -> None:
     """Only the plain beginning of a name is put into the filter; the rest is compared here."""
