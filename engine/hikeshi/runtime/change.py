@@ -60,6 +60,7 @@ class _Fate:
     state: Any = None
     outcome: str = ""  # done, already, failed, unknown
     shares: bool = False  # another hold keeps it so already
+    foreign: bool = False  # somebody else made it so while ours was refused
     shown: tuple[Any, Any] | None = None  # a state, and what is told of it
     error: ConnectorError | None = None
 
@@ -455,6 +456,8 @@ class ChangeCall:
         # "Already so" may mean that it is under way, by somebody else: give it the time it takes.
         alone = isinstance(exc, Conflict) and not self.spec.batched
         await self._see(fates, self.spec.marks.settle_s if alone else self._grace_s())
+        if not maybe and self.command.attempt == 1:
+            self._leave_to_others(fates)
         if maybe:
             await self._wait_for_moving(fates)
         if any(fate.error is not None for fate in fates if fate.open):
@@ -462,6 +465,18 @@ class ChangeCall:
         else:
             # Read back in time, and it is as before: the request provably had no effect.
             _close(fates, "failed", exc)
+
+    def _leave_to_others(self, fates: list[_Fate]) -> None:
+        """Leave what became so although our only request was refused to whoever did it: it is not ours to take back.
+
+        Another run of ours that is at the same target did it for both, and both hold it.
+        """
+        if self.ledger is None or not self._holds:
+            return
+        for fate in fates:
+            where = (self.spec.name, self.connector.name, fate.target.identity, self._hold_id(fate))
+            if fate.outcome == "done" and not self.ledger.is_ours(*where):
+                fate.outcome, fate.foreign = "already", True
 
     async def _wait_for_moving(self, fates: list[_Fate]) -> None:
         """Give targets that are neither as before nor as wanted their time: what moves them may be what was sent."""
@@ -518,9 +533,10 @@ class ChangeCall:
         events: list[Event] = []
         for fate in self.fates:
             error = None if fate.error is None else error_record(fate.error, self.redactor)
-            opened = holds and (fate.outcome != "already" or fate.shares)
+            opened = holds and (fate.outcome != "already" or fate.shares or fate.foreign)
             hold = self._hold_id(fate) if opened else None
-            state = self._shown_state(fate) if opened and fate.outcome in ("done", "already") else None
+            keeps = opened and not fate.foreign and fate.outcome in ("done", "already")
+            state = self._shown_state(fate) if keeps else None
             events.append(ev.TargetSettled(path, fate.target.identity, fate.outcome, error, hold, state))  # type: ignore[arg-type]
         return events
 

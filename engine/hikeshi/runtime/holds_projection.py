@@ -139,10 +139,17 @@ def _opened_row(record: Record, data: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _settled(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
     """Note what became of a change."""
-    status = _STATUS[str(data["outcome"])]
+    status = _status_of(data)
     if status == "active" and _closes_others(tx, record, data):
         status = "done"
     tx.execute(_SETTLE, _settled_row(record, data, status))
+
+
+def _status_of(data: Mapping[str, Any]) -> str:
+    """Return what becomes of a hold. What was so already and is not kept here is somebody else's."""
+    if data["outcome"] == "already" and data.get("state") is None:
+        return "void"
+    return _STATUS[str(data["outcome"])]
 
 
 def _settled_row(record: Record, data: Mapping[str, Any], status: str) -> tuple[Any, ...]:
@@ -160,7 +167,7 @@ def _all_settled(tx: sqlite3.Connection, records: Sequence[Record]) -> None:
         data: Mapping[str, Any] = record.data
         if data["hold"] is None:
             continue
-        status = _STATUS[str(data["outcome"])]
+        status = _status_of(data)
         if status == "active":
             if data["target"] in held:
                 tx.executemany(_SETTLE, rows)  # what came before it may be among what it closes

@@ -100,6 +100,15 @@ class Ledger:
         where = "target = ? AND connector = ? AND action = ? AND status = 'active' ORDER BY opened_at, hold LIMIT 1"
         return next(self._select(where, (target, connector, action)), None)
 
+    def is_ours(self, action: str, connector: str, target: str, besides: str) -> bool:
+        """Say whether another hold of this action on a target is active, or about to be, or nobody knows of it."""
+        rows = self._journal.query(
+            "SELECT 1 FROM holds WHERE target = ? AND connector = ? AND action = ? AND hold <> ?"
+            " AND status IN ('active', 'opening', 'unknown') LIMIT 1",
+            (target, connector, action, besides),
+        )
+        return bool(rows)
+
     def keeper_besides(self, hold: str) -> str | None:
         """Return another active hold of the same action on the same target, which goes on when this one ends."""
         rows = self._journal.query(

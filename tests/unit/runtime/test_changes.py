@@ -112,7 +112,8 @@ async def test_the_intent_is_stored_when_the_connector_is_called(harness: RunHar
         (Fault("lost", Timeout("no answer", applied=Applied.MAYBE)), "succeeded", "active", 1),
         (Fault("lost", Unavailable("lost", applied=Applied.MAYBE)), "succeeded", "active", 1),
         (Fault("lost", RuntimeError("a defect after it was sent")), "succeeded", "active", 1),
-        (Fault("lost", Conflict("it is so already")), "succeeded", "active", 1),
+        (Fault("lost", Conflict("it is so already")), "succeeded", "void", 1),
+        (Fault("lost", Conflict("it may be ours", applied=Applied.MAYBE)), "succeeded", "active", 1),
         (Fault("dropped", Forbidden("no")), "failed", "void", 1),
         (Fault("dropped", RuntimeError("a defect after it was sent")), "failed", "void", 1),
         (Fault("dropped", Conflict("something else")), "failed", "void", 1),
@@ -365,3 +366,27 @@ async def test_a_step_that_was_resolved_as_done_has_no_error(harness: RunHarness
 def test_projections_can_be_rebuilt_from_the_same_records() -> None:
     """Their names and versions are what tells that."""
     assert [(RunsProjection.name, HoldsProjection.name)] == [("runs", "holds")]
+
+
+async def test_what_somebody_else_did_meanwhile_is_theirs(harness: RunHarness) -> None:
+    """Our request was refused, and it became so: the step is done, nothing is held, and an undo takes nothing back."""
+    harness.world.script("isolate_host", Fault("lost", Conflict("it is under way")))
+    outcome = await harness.run(ISOLATE)
+
+    (settled,) = outcome.of(ev.TargetSettled)
+    assert (outcome.status_of("iso"), settled.outcome, settled.state) == (StepStatus.SUCCEEDED, "already", None)
+    assert outcome.of(ev.ActionSucceeded, "iso")[0].already
+    assert harness.holds() == {"pc1": "void"}
+
+
+async def test_what_another_run_of_ours_did_meanwhile_is_held_by_both(harness: RunHarness) -> None:
+    """Two runs isolate one host at once: the one that was refused holds it as well, so both have to let it go."""
+    await harness.run(ISOLATE)
+    harness.world.isolation.clear()  # the second run finds it as it was before
+    harness.world.script("isolate_host", Fault("lost", Conflict("it is under way")))
+    outcome = await harness.run(ISOLATE, run="run-2")
+
+    assert outcome.of(ev.TargetSettled)[0].outcome == "done"
+    assert [row["status"] for row in harness.journal.query("SELECT status FROM holds ORDER BY opened_at", ())].count(
+        "active"
+    ) >= 1
