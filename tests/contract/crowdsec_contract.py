@@ -9,8 +9,6 @@ from hikeshi.testing.estate import Estate, EstateState
 from hikeshi_connectors.crowdsec import CrowdSec
 from hikeshi_connectors.crowdsec.simulator import CrowdSecSimulator
 
-# A decision's duration runs from the Date of an answer, so the estate is of the present.
-BASE = datetime.now(UTC).replace(microsecond=0)
 ADDRESS = Indicator(kind="ipv4", value="203.0.113.9")
 MIXED = [ADDRESS, Indicator(kind="ipv6", value="2001:db8::9"), Indicator(kind="cidr", value="198.51.100.0/24")]
 # Somebody else's, about the same address.
@@ -18,9 +16,11 @@ THEIRS = {"origin": "cscli", "type": "ban", "scope": "Ip", "value": "203.0.113.9
 
 
 def estate() -> EstateState:
-    where, ends = "Ip 203.0.113.9", BASE.timestamp() + 86_400
+    # A decision's duration runs from the Date of an answer, so the estate is of the very present.
+    now = datetime.now(UTC).replace(microsecond=0)
+    where, ends = "Ip 203.0.113.9", now.timestamp() + 86_400
     state = {"decisions": {where: [THEIRS]}, "marks": {where: [[1, ends]]}, "last": 1, "alerts": 1}
-    return EstateState("small", BASE, settle_s=0.05, product_state={"crowdsec": state})
+    return EstateState("small", now, settle_s=0.05, product_state={"crowdsec": state})
 
 
 def decisions(estate: Estate) -> list[Any]:

@@ -238,6 +238,9 @@ def _fault_answer(status: int, body: object, headers: Mapping[str, str]) -> Answ
 
 
 def _dated(answer: Answer) -> Answer:
+    """Return the answer with the machine's time, unless the simulator says another."""
+    if any(name.lower() == b"date" for name, _ in answer.headers):
+        return answer
     date = format_datetime(datetime.now(UTC), usegmt=True).encode()
     return Answer(answer.status, [*answer.headers, (b"date", date)], answer.body)
 
