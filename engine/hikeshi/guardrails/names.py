@@ -121,10 +121,15 @@ def _of_fields(target: Mapping[str, Any], fields: Sequence[str]) -> tuple[str, .
 
 
 def _texts(value: Any) -> Iterable[str]:
-    """The texts in plain data that can name something. Of an entity, its texts but not its connector's name."""
+    """The texts in plain data that can name something.
+
+    Of an entity, its texts but neither its connector's name nor the page where people look at it: that is on the
+    product's own host, which the engine's lifeline protects.
+    """
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        yield from (text for key, inner in value.items() if key != "connector" for text in _texts(inner))
+        unnamed = ("connector", "url") if "connector" in value else ()
+        yield from (text for key, inner in value.items() if key not in unnamed for text in _texts(inner))
     elif isinstance(value, list | tuple | set | frozenset):
         yield from (text for inner in value for text in _texts(inner))

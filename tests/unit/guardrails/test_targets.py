@@ -628,3 +628,12 @@ def test_a_key_is_protected_by_its_owner(sense: Sense, entry: str) -> None:
     key = {"connector": "aws", "id": "AKIA7", "name": "deploy", "created_at": None}
 
     assert code_of(only(sense, entry), Names.of(key, "access_key"), "cloud.deactivate_key") is not None
+
+
+def test_the_page_of_a_ticket_is_not_what_is_changed() -> None:
+    """It is on the product's own host, which is protected: a ticket could never be closed."""
+    ticket = {"connector": "desk", "id": "t-7", "name": "DL-7", "title": "x", "url": "https://desk.example/DL-7"}
+    rules = only(Sense.HOSTS, "desk.example")
+
+    assert rules.verdict("desk.close_ticket", Names.of("done", arguments={"ticket": ticket})) is None
+    assert rules.verdict("desk.send", Names.of("done", arguments={"url": "https://desk.example/DL-7"})) is not None
