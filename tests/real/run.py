@@ -3,6 +3,7 @@
     run.py                 Debian's packages (as root) and Python's, then all tests
     run.py --quick         without the packages that take minutes: what CI has time for
     run.py --no-install    with what is there
+    run.py --only-install  installs, and runs nothing
 
 What could not be installed, and each test that was skipped for it, is said at the end.
 """
@@ -63,13 +64,13 @@ def install_debian(wanted: Sequence[Need]) -> list[str]:
         CROWDSEC_OFFLINE.parent.mkdir(parents=True, exist_ok=True)
         CROWDSEC_OFFLINE.write_text("# off\n", encoding="utf-8")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    apt = ["apt-get", "-qq", "-o=Dpkg::Use-Pty=0"]
+    apt = ["apt-get", "-qq", "-o=Dpkg::Use-Pty=0", "-o=DPkg::Lock::Timeout=300"]
     subprocess.run([*apt, "update"], env=environment, check=False, stdout=subprocess.DEVNULL)
     command = [*apt, "install", "-y", "--no-install-recommends", *missing]
     if subprocess.run(command, env=environment, check=False, stdout=subprocess.DEVNULL).returncode != 0:
         # One that does not install keeps no other from being tried.
         for name in missing:
-            subprocess.run([*command[:5], name], env=environment, check=False, stdout=subprocess.DEVNULL)
+            subprocess.run([*command[:7], name], env=environment, check=False, stdout=subprocess.DEVNULL)
     return [f"{name}: apt-get could not install it" for name in missing if not _is_installed(name)]
 
 
@@ -120,10 +121,17 @@ def _is_installed(package: str) -> bool:
     return subprocess.run(query, capture_output=True, text=True, check=False).stdout == "installed"
 
 
+def _told(missing: Sequence[str]) -> int:
+    for text in missing:
+        print(f"not installed: {text}")
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--no-install", action="store_true")
+    parser.add_argument("--only-install", action="store_true")
     chosen, further = parser.parse_known_args()
     started = time.monotonic()
     missing: list[str] = []
@@ -135,9 +143,10 @@ def main() -> int:
         missing += install_debian([need for need in debian if not (need.is_slow and chosen.quick)])
         missing += install_python([need for need in python if not (need.is_slow and chosen.quick)])
         print(f"=== installing took {time.monotonic() - started:.0f} s", flush=True)
+    if chosen.only_install:
+        return _told(missing)
     exit_code, counts, skips = run_tests(further)
-    for text in missing:
-        print(f"not installed: {text}")
+    _told(missing)
     for reason, times in skips.items():
         print(f"skipped {times}: {reason}")
     took_s = time.monotonic() - started
