@@ -184,14 +184,15 @@ async def test_a_conflict_because_somebody_is_isolating_the_host_ends_well(drill
 
 
 async def test_a_conflict_after_which_the_host_is_contained_is_a_success(drill: Drill, place: Place) -> None:
-    """Somebody was quicker between our look and our request: 409, but the host is contained, and that is the goal."""
+    """Somebody was quicker between our look and our request: 409, but the host is contained; and it is theirs."""
     place.order(**CONTAIN, status=409, when="after", body=falcon_errors(409, "already contained"))
 
     outcome = await drill.run("isolate-host", HOST)
 
     assert outcome.status == "succeeded"
     assert len(place.changes()) == 1
-    assert [hold["status"] for hold in outcome.holds] == ["active"]
+    assert [hold["status"] for hold in outcome.holds] == ["void"]
+    assert drill.hikeshi.holds() == []
 
 
 async def test_a_conflict_while_the_host_stays_connected_is_a_failure(drill: Drill, place: Place) -> None:
