@@ -57,13 +57,14 @@ def main() -> int:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     unit = run("unit tests", "tests/unit", "--numprocesses=auto", "--dist=worksteal", *sys.argv[1:])
     print(f"=== unit tests took {unit.took_s:.1f} s (limit {UNIT_LIMIT_S:g} s)", flush=True)
-    # One file is one worker's: what it serves is shared by its tests, and most of them wait more than they compute.
+    # One file is one worker's: what it serves is shared by its tests. Most of them wait more than they compute, so
+    # there is one worker more than there are processors.
     others = run(
         "all other tests",
         "tests",
         "--ignore=tests/unit",
         "--ignore=tests/real",
-        "--numprocesses=auto",
+        f"--numprocesses={(os.cpu_count() or 1) + 1}",
         "--dist=loadfile",
         *sys.argv[1:],
     )

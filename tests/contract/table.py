@@ -24,6 +24,7 @@ def main() -> int:
     results: list[Result] = []
     for contract in CONTRACTS:
         if not chosen or contract.connector.product in chosen:
+            sys.stderr.write(f"{contract.connector.product}\n")
             results += [run_check(contract, check) for check in CHECKS]
     products = list(dict.fromkeys(result.product for result in results))
     cells = {(result.product, result.check): _SHOWN[result.status] for result in results}
