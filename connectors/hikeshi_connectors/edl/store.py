@@ -19,6 +19,7 @@ from hikeshi.connector import Applied, Unavailable
 __all__ = ["Entry", "Gone", "Lines", "ListStore", "Poll"]
 
 _WAIT_S: Final = 10.0
+_RETRY_S: Final = 0.005
 _AT_ONCE: Final = 500  # values in one query
 _POLLS_MOST: Final = 64  # addresses remembered for each list
 _VERSION: Final = 2
@@ -259,9 +260,7 @@ class ListStore:
             with closing(sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)) as db:
                 db.execute("PRAGMA synchronous = FULL")
                 if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
-                    db.execute("PRAGMA journal_mode = WAL")
-                    db.executescript(_SCHEMA)
-                    db.execute(f"PRAGMA user_version = {_VERSION}")
+                    _make(db)
                 yield db
         except (OSError, sqlite3.Error) as exc:
             # Closing the file undoes what was begun.
@@ -269,6 +268,20 @@ class ListStore:
 
     def _unusable(self, exc: Exception, applied: Applied) -> Unavailable:
         return Unavailable(f"{self._path}: {exc}; look at the folder's disk and rights", applied=applied)
+
+
+def _make(db: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError as exc:
+            # Two processes that make the file together: SQLite does not wait here, to avoid a deadlock.
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_S)
+    db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT")
 
 
 def _parts(lines: Sequence[str]) -> Iterator[Sequence[str]]:

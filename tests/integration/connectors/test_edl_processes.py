@@ -1,9 +1,12 @@
 """External dynamic lists on a disk: several processes at once, one that is killed, and many entries."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 from hikeshi_connectors.edl.published import EdlLists
@@ -45,17 +48,32 @@ def test_processes_list_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
     """The file is made by whoever comes first; the others wait for their turn."""
     path = tmp_path / "lists" / "x.sqlite"
     workers = [process(path, n, 20) for n in range(3)]
-    for worker in workers:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
-    for worker in workers:
-        begin(worker)
-    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
-    for worker in workers:
-        close(worker)
+    try:
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "ready\n"
+        for worker in workers:
+            begin(worker)
+        assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait(10)
+            close(worker)
     found = ListStore(path).read(["ipv4"])
     assert len(found.lines) == 3 * 20 * 20
     assert found.revision == 60
+
+
+def test_whoever_comes_while_another_makes_the_file_waits(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        freed = threading.Timer(0.3, other.execute, ["COMMIT"])
+        freed.start()
+        ListStore(path).add({"ipv4": ["192.0.2.1"]}, "r", None)
+        freed.join()
+    assert ListStore(path).count(["ipv4"]) == 1
 
 
 def test_a_change_is_there_as_a_whole_or_not_at_all_when_its_process_is_killed(tmp_path: Path) -> None:
