@@ -15,16 +15,17 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent))
+
+from run_all import Result, run  # noqa: E402 - it is found once its folder is named
+
 SERVERS = ROOT / ".venv-real"
 SLOW = "(slow)"
 CROWDSEC_OFFLINE = Path("/etc/crowdsec/online_api_credentials.yaml")
@@ -88,30 +89,12 @@ def install_python(wanted: Sequence[Need]) -> list[str]:
     return failed
 
 
-def run_tests(arguments: Sequence[str]) -> tuple[int, Mapping[str, int], Mapping[str, int]]:
-    """Run the tests; return pytest's exit code, the counts, and how often each reason for a skip was given."""
+def run_tests(arguments: Sequence[str]) -> Result:
+    """Run the tests, with what was installed for them within reach."""
     python = SERVERS / "bin" / "python"
     more = {"HIKESHI_SYNAPSE_PYTHON": str(python)} if python.exists() else {}
     path = os.pathsep.join([os.environ.get("PATH", ""), str(SERVERS / "bin"), "/usr/sbin", "/sbin"])
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", str(HERE), f"--junitxml={report}", "-o", "junit_logging=no"]
-        done = subprocess.run([*command, *arguments], cwd=ROOT, env={**os.environ, **more, "PATH": path}, check=False)
-        counts, skips = _counted(report)
-    return done.returncode, counts, skips
-
-
-def _counted(report: Path) -> tuple[Counter[str], Counter[str]]:
-    counts: Counter[str] = Counter()
-    skips: Counter[str] = Counter()
-    for case in ET.parse(report).getroot().iter("testcase") if report.exists() else ():
-        skipped = case.find("skipped")
-        if skipped is not None:
-            counts["skipped"] += 1
-            skips[skipped.get("message") or "no reason was given"] += 1
-        else:
-            counts["failed" if case.find("failure") is not None or case.find("error") is not None else "passed"] += 1
-    return counts, skips
+    return run(str(HERE), *arguments, env={**os.environ, **more, "PATH": path})
 
 
 def _is_installed(package: str) -> bool:
@@ -145,13 +128,10 @@ def main() -> int:
         print(f"=== installing took {time.monotonic() - started:.0f} s", flush=True)
     if chosen.only_install:
         return _told(missing)
-    exit_code, counts, skips = run_tests(further)
+    result = run_tests(further)
     _told(missing)
-    for reason, times in skips.items():
-        print(f"skipped {times}: {reason}")
-    took_s = time.monotonic() - started
-    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped, in {took_s:.0f} s")
-    return exit_code
+    print(f"{result.tell()}, in {time.monotonic() - started:.0f} s")
+    return result.exit_code
 
 
 if __name__ == "__main__":
