@@ -5,7 +5,6 @@ Sources: https://www.elastic.co/docs/api/doc/elasticsearch (open-point-in-time, 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Self
@@ -101,10 +100,7 @@ class Elastic(Connector, Siem, product="elastic"):
         if self.settings.api_key is not None:
             return {"authorization": f"ApiKey {self.reveal(self.settings.api_key)}"}
         assert self.settings.password is not None
-        pair = f"{self.settings.username}:{self.reveal(self.settings.password)}"
-        coded = base64.b64encode(pair.encode()).decode()
-        self.redactor.add(coded)
-        return {"authorization": f"Basic {coded}"}
+        return self.basic_authorization(self.settings.username, self.settings.password)
 
     def check(self, response: Response) -> None:
         check_answer(response)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -159,8 +157,7 @@ class Email(Connector, Messaging, product="email"):
 
     def _message_id(self) -> str:
         """Return an ID that is the same when the same mail is sent again, so that mailboxes can drop the second."""
-        own = hashlib.sha256(self.key.encode()).hexdigest()[:40] if self.key else uuid.uuid4().hex
-        return f"<hikeshi.{own}@{self._domain}>"
+        return f"<hikeshi.{self.own_id()}@{self._domain}>"
 
     def _credentials(self) -> Credentials | None:
         if self.settings.password is None:

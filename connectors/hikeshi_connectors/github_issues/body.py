@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from hikeshi.connector import cut
+
 __all__ = ["TITLE_MOST", "marked", "one_line"]
 
 TITLE_MOST: Final = 250
@@ -19,14 +21,14 @@ _TEXT_MOST: Final = 60_000  # GitHub's limit is 65,536 characters, with the mark
 
 def marked(text: str, mark: str, *, markdown: bool) -> str:
     """Return a body with this text and, in a comment of HTML, the mark."""
-    plain = _cut(text, _TEXT_MOST)
+    plain = cut(text, _TEXT_MOST)
     shown = plain if markdown or not plain.strip() else _fenced(plain)
     return "\n\n".join(part for part in (shown, f"<!-- {mark} -->") if part.strip())
 
 
 def one_line(text: str) -> str:
     """Return a title: one line, not empty, not too long."""
-    return _cut(" ".join(text.split()) or "(no title)", TITLE_MOST)
+    return cut(" ".join(text.split()) or "(no title)", TITLE_MOST)
 
 
 def _fenced(text: str) -> str:
@@ -35,10 +37,3 @@ def _fenced(text: str) -> str:
     longest = max((len(run) for run in re.findall("`+", tame)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{tame}\n{fence}"
-
-
-def _cut(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    kept = most - 40
-    return f"{text[:kept]}… ({len(text) - kept} characters cut)"

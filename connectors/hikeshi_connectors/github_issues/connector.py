@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
@@ -184,7 +182,7 @@ class GitHubIssues(Connector, Ticketing, product="github_issues"):
         )
 
     def _mark(self) -> str:
-        return "hikeshi-" + (hashlib.sha256(self.key.encode()).hexdigest()[:40] if self.key else uuid.uuid4().hex)
+        return f"hikeshi-{self.own_id()}"
 
     async def _authorization(self) -> Mapping[str, str]:
         return {**_HEADERS, "authorization": f"Bearer {self.reveal(self.settings.token)}"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -85,10 +84,7 @@ class Http(Connector, product="http"):
             return {given.api_key_header.lower(): self.reveal(given.api_key)}
         if given.password is None:
             return {}
-        pair = f"{given.username}:{self.reveal(given.password)}"
-        encoded = base64.b64encode(pair.encode()).decode()
-        self.redactor.add(encoded)
-        return {"authorization": f"Basic {encoded}"}
+        return self.basic_authorization(given.username, given.password)
 
 
 def _below(path: str) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlsplit
@@ -160,10 +157,7 @@ class Jira(Connector, Ticketing, product="jira"):
         return None if is_gateway else f"{site.rstrip('/')}/browse/{key}"
 
     def _label(self) -> str:
-        return "hikeshi-" + (hashlib.sha256(self.key.encode()).hexdigest()[:40] if self.key else uuid.uuid4().hex)
+        return f"hikeshi-{self.own_id()}"
 
     async def _authorization(self) -> Mapping[str, str]:
-        pair = f"{self.settings.email}:{self.reveal(self.settings.api_token)}"
-        encoded = base64.b64encode(pair.encode()).decode()
-        self.redactor.add(encoded)
-        return {"authorization": f"Basic {encoded}"}
+        return self.basic_authorization(self.settings.email, self.settings.api_token)

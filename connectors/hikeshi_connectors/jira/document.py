@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-__all__ = ["SUMMARY_MOST", "cut", "document", "one_line"]
+from hikeshi.connector import cut
+
+__all__ = ["SUMMARY_MOST", "document", "one_line"]
 
 SUMMARY_MOST: Final = 255
 _TEXT_MOST: Final = 32_000  # Jira's limit is 32,767 characters for the field
@@ -26,14 +28,6 @@ def document(text: str) -> dict[str, Any]:
 def one_line(text: str) -> str:
     """Return a title as Jira takes it: one line, not empty, of 255 characters at most."""
     return cut(" ".join(_UNPRINTABLE.sub(" ", text).split()) or "(no title)", SUMMARY_MOST)
-
-
-def cut(text: str, most: int) -> str:
-    """Return the text, its end cut off with a note where it is longer than `most` characters."""
-    if len(text) <= most:
-        return text
-    kept = most - 40
-    return f"{text[:kept]}… ({len(text) - kept} characters cut)"
 
 
 def _paragraph(text: str) -> dict[str, Any]:

@@ -5,9 +5,7 @@ The rule: nothing is said in the clear in a room that is encrypted, nor in one o
 
 from __future__ import annotations
 
-import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -299,4 +297,4 @@ class Matrix(Connector, Messaging, product="matrix"):
 
     def _transaction(self) -> str:
         """Return the ID under which a homeserver takes a message once, however often it is sent."""
-        return hashlib.sha256(self.key.encode()).hexdigest()[:32] if self.key else uuid.uuid4().hex
+        return self.own_id(32)

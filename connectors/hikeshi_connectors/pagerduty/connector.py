@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -23,6 +21,7 @@ from hikeshi.connector import (
     Secret,
     Unauthorized,
     Unsupported,
+    cut,
     json_object,
 )
 from hikeshi.connector.route import SeenRequest
@@ -113,7 +112,7 @@ class PagerDuty(Connector, Messaging, product="pagerduty"):
         raise NotFound(f"{self.name}: there is no {asked[:100]!r} in {setting} of hikeshi.yaml (known: {known})")
 
     def _dedup_key(self) -> str:
-        return "hikeshi-" + (hashlib.sha256(self.key.encode()).hexdigest()[:40] if self.key else uuid.uuid4().hex)
+        return f"hikeshi-{self.own_id()}"
 
     async def _with_key(self, seen: SeenRequest) -> SeenRequest:
         """Return a request with the key that it names. Raises SecretUnavailable, Unauthorized."""
@@ -133,14 +132,7 @@ def _label(kind: str, name: str) -> str:
 def _payload(text: str) -> dict[str, Any]:
     """Return what an event says: a summary, and all of it in the details where it is longer."""
     summary = " ".join(text.split()) or "(no text)"
-    payload: dict[str, Any] = {"summary": _cut(summary, _SUMMARY_MOST), "source": _SOURCE}
+    payload: dict[str, Any] = {"summary": cut(summary, _SUMMARY_MOST), "source": _SOURCE}
     if summary != text or len(summary) > _SUMMARY_MOST:
-        payload["custom_details"] = {"text": _cut(text, _TEXT_MOST)}
+        payload["custom_details"] = {"text": cut(text, _TEXT_MOST)}
     return payload
-
-
-def _cut(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    kept = most - 40
-    return f"{text[:kept]}… ({len(text) - kept} characters cut)"

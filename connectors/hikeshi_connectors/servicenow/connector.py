@@ -5,10 +5,7 @@ Source: https://www.servicenow.com/docs/r/api-reference/rest-apis/c_TableAPI.htm
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-import uuid
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, ClassVar, Final
@@ -25,6 +22,7 @@ from hikeshi.connector import (
     Route,
     Secret,
     Unsupported,
+    cut,
     understood,
 )
 from hikeshi_connectors.servicenow.answers import check_answer, row_in, rows_of
@@ -98,8 +96,8 @@ class ServiceNow(Connector, Ticketing, Assets, product="servicenow"):
             return opened[0]
         impact, urgency = _GRADES[severity]
         body = {
-            "short_description": _cut(" ".join(title.split()) or "(no title)", _TITLE_MOST),
-            "description": _cut(description, _DESCRIPTION_MOST),
+            "short_description": cut(" ".join(title.split()) or "(no title)", _TITLE_MOST),
+            "description": cut(description, _DESCRIPTION_MOST),
             "impact": impact,
             "urgency": urgency,
             **self.settings.fields,
@@ -117,7 +115,7 @@ class ServiceNow(Connector, Ticketing, Assets, product="servicenow"):
         Source: PATCH /now/table/{tableName}/{sys_id}.
         """
         path = f"{self._table}/{quote(ticket.id, safe='')}"
-        answer = await self.http.patch(path, params=_TICKET, json={"work_notes": _cut(text, _NOTE_MOST)}, last=True)
+        answer = await self.http.patch(path, params=_TICKET, json={"work_notes": cut(text, _NOTE_MOST)}, last=True)
         row = row_in(answer)
         with understood(answer.where):
             return self._ticket(row)
@@ -184,13 +182,11 @@ class ServiceNow(Connector, Ticketing, Assets, product="servicenow"):
         )
 
     def _marker(self) -> str:
-        return "hikeshi-" + (hashlib.sha256(self.key.encode()).hexdigest()[:40] if self.key else uuid.uuid4().hex)
+        return f"hikeshi-{self.own_id()}"
 
     async def _authorization(self) -> Mapping[str, str]:
-        pair = f"{self.settings.username}:{self.reveal(self.settings.password)}"
-        encoded = base64.b64encode(pair.encode()).decode()
-        self.redactor.add(encoded)
-        return {"authorization": f"Basic {encoded}", "accept": "application/json"}
+        given = self.settings
+        return {**self.basic_authorization(given.username, given.password), "accept": "application/json"}
 
 
 def _runs(row: Mapping[str, Any], software: str, versions: list[str] | None) -> bool:
@@ -210,10 +206,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _cut(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    kept = most - 40
-    return f"{text[:kept]}… ({len(text) - kept} characters cut)"

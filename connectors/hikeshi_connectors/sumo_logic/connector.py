@@ -5,7 +5,6 @@ Sources: https://www.sumologic.com/help/docs/api/search-job, https://api.sumolog
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -72,10 +71,7 @@ class SumoLogic(Connector, Siem, product="sumo_logic"):
         self.http.authorize = self._authorization
 
     async def _authorization(self) -> Mapping[str, str]:
-        pair = f"{self.settings.access_id}:{self.reveal(self.settings.access_key)}"
-        coded = base64.b64encode(pair.encode()).decode()
-        self.redactor.add(coded)
-        return {"authorization": f"Basic {coded}"}
+        return self.basic_authorization(self.settings.access_id, self.settings.access_key)
 
     def check(self, response: Response) -> None:
         check_answer(response)

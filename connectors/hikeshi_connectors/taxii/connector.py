@@ -5,7 +5,6 @@ Source: https://docs.oasis-open.org/cti/taxii/v2.1/os/taxii-v2.1-os.html (3.4 pa
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -157,10 +156,7 @@ class Taxii(Connector, Intel, product="taxii"):
             return {**headers, "authorization": f"Bearer {self.reveal(self.settings.token)}"}
         if self.settings.password is None:
             return headers
-        pair = f"{self.settings.username}:{self.reveal(self.settings.password)}"
-        encoded = base64.b64encode(pair.encode()).decode()
-        self.redactor.add(encoded)
-        return {**headers, "authorization": f"Basic {encoded}"}
+        return {**headers, **self.basic_authorization(self.settings.username, self.settings.password)}
 
 
 def _next(answer: Response, envelope: Mapping[str, Any]) -> str | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 from urllib.parse import quote
@@ -20,6 +18,7 @@ from hikeshi.connector import (
     Route,
     Secret,
     Unsupported,
+    cut,
     json_list,
     json_object,
     understood,
@@ -72,8 +71,8 @@ class TheHive(Connector, Ticketing, product="thehive"):
             return opened[0]
         template = self.settings.case_template
         body = {
-            "title": _cut(" ".join(title.split()) or "(no title)", _TITLE_MOST),
-            "description": _cut(description, _TEXT_MOST) or "(no description)",
+            "title": cut(" ".join(title.split()) or "(no title)", _TITLE_MOST),
+            "description": cut(description, _TEXT_MOST) or "(no description)",
             "severity": _SEVERITIES[severity],
             **self._marking(),
             "tags": [*self.settings.tags, marker],
@@ -86,7 +85,7 @@ class TheHive(Connector, Ticketing, product="thehive"):
 
     async def comment(self, ticket: Ticket, text: str) -> Ticket:
         """Add a comment; sent again it is there twice. Source: POST /api/v1/case/{caseId}/comment."""
-        answer = await self.http.post(f"{_path(ticket)}/comment", json={"message": _cut(text, _TEXT_MOST)}, last=True)
+        answer = await self.http.post(f"{_path(ticket)}/comment", json={"message": cut(text, _TEXT_MOST)}, last=True)
         made = json_object(answer)
         with understood(answer.where):
             _ = made["_id"]
@@ -160,7 +159,7 @@ class TheHive(Connector, Ticketing, product="thehive"):
         )
 
     def _marker(self) -> str:
-        return "hikeshi-" + (hashlib.sha256(self.key.encode()).hexdigest()[:40] if self.key else uuid.uuid4().hex)
+        return f"hikeshi-{self.own_id()}"
 
     async def _authorization(self) -> Mapping[str, str]:
         bearer = {"authorization": f"Bearer {self.reveal(self.settings.api_key)}"}
@@ -181,10 +180,3 @@ def _data_type(indicator: Indicator) -> str:
     if indicator.kind not in DATA_TYPES:
         raise Unsupported(f"TheHive has no type of observable for {indicator.kind} ({indicator.value})")
     return DATA_TYPES[indicator.kind]
-
-
-def _cut(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    kept = most - 40
-    return f"{text[:kept]}… ({len(text) - kept} characters cut)"

@@ -34,6 +34,7 @@ from hikeshi.connector.response import (
     until_epoch_s,
 )
 from hikeshi.connector.route import Route, xml_root
+from hikeshi.connector.text import cut
 from hikeshi.secrets import Secret
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "Unavailable",
     "Unsupported",
     "all_pages",
+    "cut",
     "default_check",
     "epoch_or_delay_s",
     "error_of_status",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import inspect
+import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -126,6 +129,19 @@ class Connector:
         """The idempotency key of the change or notification under way, the same when it is sent again; "" outside."""
         door = current_door()
         return "" if door is None else door.key
+
+    def own_id(self, length: int = 40) -> str:
+        """Return an ID of hexadecimal digits for what is sent now: the same when that is sent again, up to 64 long.
+
+        Outside of an action, each call gives another one.
+        """
+        return hashlib.sha256(self.key.encode()).hexdigest()[:length] if self.key else uuid.uuid4().hex
+
+    def basic_authorization(self, name: str | None, secret: Secret) -> Mapping[str, str]:
+        """Return the header of HTTP's basic authentication, masked in that form as well. Raises SecretUnavailable."""
+        encoded = base64.b64encode(f"{name}:{self.reveal(secret)}".encode()).decode()
+        self.redactor.add(encoded)
+        return {"authorization": f"Basic {encoded}"}
 
     async def commit(self, preview: PreviewedRequest, do: Callable[[], Awaitable[T]], *, last: bool = False) -> T:
         """Make a change over a protocol that is not HTTP, under the same rule: previewed in a plan, sent when live.
