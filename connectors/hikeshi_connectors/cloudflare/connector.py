@@ -119,7 +119,7 @@ class Cloudflare(Connector, Firewall, Dns, product="cloudflare"):
         batch = self._sorted(indicators, sinkhole=sinkhole)
         blocked: set[str] = set()
         for name, values in batch.values.items():
-            there = await self._stores[name].entries()
+            there = await self._stores[name].entries(values)
             blocked |= {each for value, meant in values.items() if value in there for each in meant}
         return [
             Block(connector=self.name, kind=each.kind, value=each.value, blocked=each.value in blocked)

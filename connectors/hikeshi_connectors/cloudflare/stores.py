@@ -7,7 +7,7 @@ firewall/access_rules.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hikeshi.connector import (
@@ -44,8 +44,11 @@ _STOPPING: Final = (Unauthorized, RateLimited, Unavailable, Timeout)
 class Store(Protocol):
     """What is blocked in one place."""
 
-    async def entries(self) -> Mapping[str, str]:
-        """Return every value that is in it, canonical, with the ID that Cloudflare gave it ("" for none)."""
+    async def entries(self, wanted: Container[str]) -> Mapping[str, str]:
+        """Return those of the wanted values, canonical, that are in it, with the ID Cloudflare gave each ("" for none).
+
+        All of it is read, and long lists are read again and again: nothing is made of what is not wanted.
+        """
         ...
 
     async def add(self, values: Sequence[str], comment: str) -> None:
@@ -65,7 +68,7 @@ class GatewayList:
         self._path = f"/accounts/{account}/gateway/lists/{list_id}"
         self._canonical = canonical
 
-    async def entries(self) -> Mapping[str, str]:
+    async def entries(self, wanted: Container[str]) -> Mapping[str, str]:
         async def page(number: int | None) -> tuple[list[str], int | None]:
             asked = number or 1
             params = {"page": asked, "per_page": _GATEWAY_PAGE}
@@ -74,7 +77,8 @@ class GatewayList:
                 values = [str(each["value"]) for each in objects_under(answer, "result")]
                 return values, asked + 1 if _goes_on(answer, asked, len(values)) else None
 
-        return {self._canonical(value): "" for value in await all_pages(page, self._path)}
+        there = map(self._canonical, await all_pages(page, self._path))
+        return {value: "" for value in there if value in wanted}
 
     async def add(self, values: Sequence[str], comment: str) -> None:
         items = [{"value": value, "description": comment} for value in values]
@@ -93,12 +97,16 @@ class RulesList:
         self._items = f"{self._lists}/{list_id}/items"
         self._turn = asyncio.Lock()
 
-    async def entries(self) -> Mapping[str, str]:
+    async def entries(self, wanted: Container[str]) -> Mapping[str, str]:
         async def page(cursor: str | None) -> tuple[list[tuple[str, str]], str | None]:
             params = {"per_page": _RULES_PAGE} | ({} if cursor is None else {"cursor": cursor})
             answer = await self._http.get(self._items, params=params)
             with understood(answer.where):
-                found = [(shown_address(each["ip"]), str(each["id"])) for each in objects_under(answer, "result")]
+                found = [
+                    (value, str(each["id"]))
+                    for each in objects_under(answer, "result")
+                    if (value := shown_address(each["ip"])) in wanted
+                ]
                 cursors = (json_object(answer).get("result_info") or {}).get("cursors") or {}
                 return found, cursors.get("after") or None
 
@@ -111,7 +119,7 @@ class RulesList:
 
     async def remove(self, values: Sequence[str]) -> None:
         async with self._turn:
-            there = await self.entries()
+            there = await self.entries(frozenset(values))
             items = [{"id": there[value]} for value in values if value in there]
             if items:
                 await self._done(await self._http.delete(self._items, json={"items": items}, last=True))
@@ -150,7 +158,7 @@ class AccessRules:
         self._path = f"/{scope}/firewall/access_rules/rules"
         self._of_a_zone = scope.startswith("zones/")
 
-    async def entries(self) -> Mapping[str, str]:
+    async def entries(self, wanted: Container[str]) -> Mapping[str, str]:
         async def page(number: int | None) -> tuple[list[tuple[str, str]], int | None]:
             asked = number or 1
             params = {"mode": "block", "page": asked, "per_page": _ACCESS_PAGE}
@@ -158,11 +166,12 @@ class AccessRules:
             with understood(answer.where):
                 rules = objects_under(answer, "result")
                 found = [
-                    (shown_address(str(rule["configuration"]["value"])), str(rule["id"]))
+                    (value, str(rule["id"]))
                     for rule in rules
                     if rule["mode"] == "block"
                     and rule["configuration"]["target"] in ("ip", "ip6", "ip_range")
                     and self._is_ours(rule)
+                    and (value := shown_address(str(rule["configuration"]["value"]))) in wanted
                 ]
                 return found, asked + 1 if _goes_on(answer, asked, len(rules)) else None
 
@@ -175,7 +184,7 @@ class AccessRules:
         return (rule.get("scope") or {}).get("type") != "zone"
 
     async def add(self, values: Sequence[str], comment: str) -> None:
-        there = await self.entries()
+        there = await self.entries(frozenset(values))
 
         async def make(value: str) -> None:
             target, written = access_target(value)
@@ -185,7 +194,7 @@ class AccessRules:
         await _each([value for value in values if value not in there], make)
 
     async def remove(self, values: Sequence[str]) -> None:
-        there = await self.entries()
+        there = await self.entries(frozenset(values))
 
         async def delete(value: str) -> None:
             await self._http.delete(f"{self._path}/{there[value]}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from hikeshi.connector import Invalid, Unsupported
@@ -36,14 +38,23 @@ def address_of(value: str) -> Network:
 
 def shown_address(text: str) -> str:
     """Return an address or network as a list has it; other text as it is."""
+    # Long lists are of single IPv4 addresses, and such an address can be written in one way only.
+    return _shown(text) if "/" in text or ":" in text else text
+
+
+@lru_cache(maxsize=131_072)  # a list is read whole, again and again
+def _shown(text: str) -> str:
     try:
         return _written(ipaddress.ip_network(text, strict=False))
     except ValueError:
         return text
 
 
+@lru_cache(maxsize=131_072)  # each is looked at when it is read, changed and read again
 def list_address(value: str) -> str:
     """Return an address or network for a list. Raises Unsupported for networks that lists do not take."""
+    with suppress(ValueError):
+        return str(ipaddress.IPv4Address(value))  # long lists are of such, and a network takes its time to make
     network = address_of(value)
     if network.prefixlen < _SHORTEST[network.version]:
         raise Unsupported(

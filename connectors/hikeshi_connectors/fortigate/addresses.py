@@ -12,7 +12,16 @@ from functools import lru_cache
 from hikeshi.capabilities import Indicator
 from hikeshi.connector import Invalid
 
-__all__ = ["Network", "address_shown", "network_of", "network_shown", "object_body", "object_name", "tables_of"]
+__all__ = [
+    "Network",
+    "address_of",
+    "address_shown",
+    "network_of",
+    "network_shown",
+    "object_body",
+    "object_name",
+    "tables_of",
+]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PREFIX = "hikeshi-"
@@ -36,6 +45,17 @@ _TABLES = {
 def tables_of(version: int) -> Tables:
     """Return where objects and groups of IPv4 (4) or IPv6 (6) are kept."""
     return _TABLES[version]
+
+
+def address_of(indicator: Indicator) -> str:
+    """Return the one address that an indicator of IPv4 means. Raises Invalid for what is none, and for "0.0.0.0"."""
+    try:
+        address = address_shown(indicator.value)
+    except ValueError:
+        raise Invalid(f"{indicator.value[:80]!r} is not an address") from None
+    if address == "0.0.0.0":  # noqa: S104 - it is refused
+        raise Invalid(f"{indicator.value!r} is every address there is")
+    return address
 
 
 def network_of(indicator: Indicator) -> Network:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hikeshi.capabilities import Indicator
 from hikeshi.connector import ConnectorError, Invalid, PartialFailure
-from hikeshi_connectors.fortigate.addresses import Network, network_of
+from hikeshi_connectors.fortigate.addresses import Network, address_of, network_of
 
 __all__ = ["Batch", "sort_indicators"]
 
@@ -42,6 +42,9 @@ def sort_indicators(indicators: Iterable[Indicator], *, ban: bool) -> Batch:
     batch = Batch()
     for indicator in indicators:
         try:
+            if ban and indicator.kind == "ipv4":  # long lists are of such, and a network takes its time to make
+                batch.bans.setdefault(address_of(indicator), []).append(indicator.value)
+                continue
             network = network_of(indicator)
         except Invalid as exc:
             batch.refuse([indicator.value], exc)

@@ -7,7 +7,7 @@ Sources: Fortinet's OpenAPI files of FortiOS 6.4.14 (monitor: user/banned; cmdb:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -101,7 +101,7 @@ class FortiGate(Connector, Firewall, product="fortigate"):
         `expires_at` is UTC, and None for bans without an end and for all networks.
         """
         batch = self._sorted(indicators)
-        banned = await self._banned() if batch.bans else {}
+        banned = await self._banned(batch.bans) if batch.bans else {}
         grouped = await self._grouped({network.version for network in batch.networks})
         ended = {value: banned[ip] for ip, values in batch.bans.items() if ip in banned for value in values}
         inside = {value for network, values in batch.networks.items() if network in grouped for value in values}
@@ -210,11 +210,14 @@ class FortiGate(Connector, Firewall, product="fortigate"):
                 sent += 1
         batch.raise_refused(sent)
 
-    async def _banned(self) -> dict[str, datetime | None]:
-        """Return every banned address, canonical, with the end of its ban."""
+    async def _banned(self, wanted: Collection[str]) -> dict[str, datetime | None]:
+        """Return those of the wanted addresses, canonical, that are banned, with the end of their ban."""
         answer = await self.http.get(_BANNED, params=self._vdom)
         with understood(answer.where):
-            return {address_shown(entry["ip_address"]): _end(entry) for entry in objects_under(answer, "results")}
+            listed = {entry["ip_address"]: entry for entry in objects_under(answer, "results")}
+            if not listed.keys() >= set(wanted):  # some may be shown in another spelling
+                listed = {address_shown(text): entry for text, entry in listed.items()}
+            return {address: _end(listed[address]) for address in wanted if address in listed}
 
     async def _grouped(self, versions: set[int]) -> set[Network]:
         """Return the networks whose objects are in our groups; none where there is no such group."""

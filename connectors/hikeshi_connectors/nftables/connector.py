@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from hikeshi.capabilities import Block, Firewall, Indicator, supports
@@ -17,9 +18,9 @@ from hikeshi.connector import Connector, ConnectorError, Invalid, NotFound, Prev
 from hikeshi_connectors.nftables.batch import Batch, refuse_overlapping, sort_indicators
 from hikeshi_connectors.nftables.elements import (
     KINDS,
-    Network,
     bounds_of,
     element_of,
+    is_network,
     key_of,
     listed_key,
     network_of,
@@ -55,8 +56,13 @@ class Nftables(Connector, Firewall, product="nftables"):
         when. Raises NotFound if a set does not exist: then nothing is known.
         """
         places = [self._place(indicator) for indicator in indicators]
-        listed = {name: await self._left(name) for name in dict.fromkeys(place[0] for place in places if place)}
-        return [self._block(indicator, place, listed) for indicator, place in zip(indicators, places, strict=True)]
+        wanted: dict[str, set[str]] = {}
+        for place in places:
+            if place is not None:
+                wanted.setdefault(place[0], set()).add(place[1])
+        listed = {name: await self._left(name, keys) for name, keys in wanted.items()}
+        now = self.clock()
+        return [self._block(indicator, place, listed, now) for indicator, place in zip(indicators, places, strict=True)]
 
     @supports(kinds=KINDS)
     async def block_indicators(self, indicators: list[Indicator], reason: str, expires_in_s: int | None = None) -> None:  # noqa: ARG002 - an element has a comment only if the set was made so
@@ -82,8 +88,8 @@ class Nftables(Connector, Firewall, product="nftables"):
         """
         batch = sort_indicators(indicators, self._set_of)
         for name in batch.network_sets:
-            there = await self._left(name)
-            batch.sets[name] = {each: values for each, values in batch.sets[name].items() if key_of(each) in there}
+            there = await self._left(name, batch.sets[name])
+            batch.sets[name] = {key: values for key, values in batch.sets[name].items() if key in there}
         await self._send(batch, [("add", None), ("delete", None)])
 
     # --- the program
@@ -91,9 +97,9 @@ class Nftables(Connector, Firewall, product="nftables"):
     async def _send(self, batch: Batch, verbs: Sequence[tuple[str, int | None]]) -> None:
         """Send one transaction with each verb for each set, then raise what was refused before."""
         commands = [
-            {verb: {"element": self._elements(name, networks, timeout_s)}}
-            for name, networks in batch.sets.items()
-            if networks
+            {verb: {"element": self._elements(name, keys, timeout_s)}}
+            for name, keys in batch.sets.items()
+            if keys
             for verb, timeout_s in verbs
         ]
         if commands:
@@ -103,9 +109,9 @@ class Nftables(Connector, Firewall, product="nftables"):
             await self.commit(preview, lambda: self._program.run(*_TRANSACTION, given=content), last=True)
         batch.raise_refused()
 
-    def _elements(self, name: str, networks: Mapping[Network, Any], timeout_s: int | None) -> dict[str, Any]:
+    def _elements(self, name: str, keys: Iterable[str], timeout_s: int | None) -> dict[str, Any]:
         place = {"family": self.settings.family, "table": self.settings.table, "name": name}
-        return {**place, "elem": [element_of(network, timeout_s) for network in networks]}
+        return {**place, "elem": [element_of(key, timeout_s) for key in keys]}
 
     async def _listed(self, name: str) -> list[Any]:
         """Return the elements of a set as nft tells them. Raises ConnectorError; Invalid for an answer without it."""
@@ -122,11 +128,12 @@ class Nftables(Connector, Firewall, product="nftables"):
             elements = found.get("elem", [])
             return elements if isinstance(elements, list) else [elements]
 
-    async def _left(self, name: str) -> dict[str, int | None]:
-        """Return the elements of a set, each with the seconds that it still has, or None if it does not end."""
+    async def _left(self, name: str, wanted: Container[str]) -> dict[str, int | None]:
+        """Return those of the wanted keys that are in a set, with the seconds each still has, or None for no end."""
         elements = await self._listed(name)
         with understood(f"{self.name}: elements of {name}"):
-            return {listed_key(_value(each)): _left_s(each) for each in elements}
+            # Long sets are listed whole, again and again, so nothing is made of an element that nobody asks about.
+            return {key: _left_s(each) for each in elements if (key := listed_key(_value(each))) in wanted}
 
     async def _bounds(self, name: str) -> Mapping[tuple[int, int], str]:
         elements = await self._listed(name)
@@ -135,28 +142,31 @@ class Nftables(Connector, Firewall, product="nftables"):
 
     # --- decisions
 
-    def _set_of(self, network: Network) -> str:
-        kind = "addresses" if network.prefixlen == network.max_prefixlen else "networks"
-        setting = f"{kind}{network.version}"
+    def _set_of(self, key: str) -> str:
+        setting = f"{'networks' if is_network(key) else 'addresses'}{6 if ':' in key else 4}"
         name: str | None = getattr(self.settings, setting)
         if name is None:
-            raise Unsupported(f"{self.name} has no set for {network}: `{setting}` is null in hikeshi.yaml")
+            raise Unsupported(f"{self.name} has no set for {network_of(key)}: `{setting}` is null in hikeshi.yaml")
         return name
 
     def _place(self, indicator: Indicator) -> tuple[str, str] | None:
         """Return the set and the key of an indicator; None for what cannot be blocked here, and so is not."""
         try:
-            network = network_of(indicator)
-            return self._set_of(network), key_of(network)
+            key = key_of(indicator)
+            return self._set_of(key), key
         except ConnectorError:
             return None
 
     def _block(
-        self, indicator: Indicator, place: tuple[str, str] | None, listed: Mapping[str, Mapping[str, int | None]]
+        self,
+        indicator: Indicator,
+        place: tuple[str, str] | None,
+        listed: Mapping[str, Mapping[str, int | None]],
+        now: datetime,
     ) -> Block:
         left = {} if place is None else listed[place[0]]
         key = "" if place is None else place[1]
-        expires_at = None if (left_s := left.get(key)) is None else self._end(left_s)
+        expires_at = None if (left_s := left.get(key)) is None else _end(left_s, now)
         return Block(
             connector=self.name,
             kind=indicator.kind,
@@ -165,10 +175,12 @@ class Nftables(Connector, Firewall, product="nftables"):
             expires_at=expires_at,
         )
 
-    def _end(self, left_s: int) -> datetime:
-        """Return an end, rounded up to a minute so that readings of one element hardly differ."""
-        at = self.clock() + timedelta(seconds=left_s)
-        return at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+@lru_cache(maxsize=1024)  # many elements of one reading have the same time left
+def _end(left_s: int, now: datetime) -> datetime:
+    """Return an end, rounded up to a minute so that readings of one element hardly differ."""
+    at = now + timedelta(seconds=left_s)
+    return at.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def _value(element: Any) -> Any:

@@ -9,46 +9,61 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from hikeshi.capabilities import Indicator
 from hikeshi.connector import Invalid, Unsupported
 
-__all__ = ["KINDS", "Network", "bounds_of", "element_of", "key_of", "listed_key", "network_of"]
+__all__ = ["KINDS", "Network", "bounds_of", "element_of", "is_network", "key_of", "listed_key", "network_of"]
 
 KINDS = {"ipv4", "ipv6", "cidr"}
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def network_of(indicator: Indicator) -> Network:
-    """Return an address (as a network of one) or a network.
+def key_of(indicator: Indicator) -> str:
+    """Return an address or network as it is sent and as `nft list set` tells it; a network of one as its address.
 
     Raises Invalid for what is neither: nft would ask a resolver for a name. Unsupported for other kinds.
     """
     if indicator.kind not in KINDS:
         raise Unsupported(f"nftables blocks addresses and networks, not indicators of the kind {indicator.kind}")
+    return _key(indicator.value)
+
+
+@lru_cache(maxsize=131_072)  # each is looked at when it is read, changed and read again
+def _key(value: str) -> str:
     try:
-        if "%" in indicator.value:
+        if "%" in value:
             raise ValueError
-        return ipaddress.ip_network(indicator.value)
+        if "/" not in value:  # long lists are of such, and a network takes its time to make
+            return str(ipaddress.ip_address(value))
+        return _written(ipaddress.ip_network(value))
     except ValueError:
-        raise Invalid(f"{indicator.value[:80]!r} is neither an address nor a network") from None
+        raise Invalid(f"{value[:80]!r} is neither an address nor a network") from None
 
 
-def element_of(network: Network, timeout_s: int | None = None) -> Any:
+def network_of(key: str) -> Network:
+    """Return the network that a key stands for, an address as a network of one."""
+    return ipaddress.ip_network(key)
+
+
+def is_network(key: str) -> bool:
+    """Say whether a key stands for more than one address."""
+    return "/" in key
+
+
+def element_of(key: str, timeout_s: int | None = None) -> Any:
     """Return an element in the form of libnftables' JSON; `timeout_s` None means that it never ends."""
-    address = str(network.network_address)
-    value: Any = address if _is_single(network) else {"prefix": {"addr": address, "len": network.prefixlen}}
+    value: Any = key
+    if is_network(key):
+        address, _, length = key.partition("/")
+        value = {"prefix": {"addr": address, "len": int(length)}}
     return value if timeout_s is None else {"elem": {"val": value, "timeout": timeout_s}}
 
 
-def key_of(network: Network) -> str:
-    """Return the text by which an address or network is found in what `nft list set` told."""
-    return str(network.network_address) if _is_single(network) else str(network)
-
-
 def listed_key(value: Any) -> str:
-    """Return the same text for an element's value as `nft` tells it, or "" for a range that is no network.
+    """Return the key of an element's value as `nft` tells it, or "" for a range that is no network.
 
     Raises AttributeError, KeyError, TypeError or ValueError for what is no element.
     """
@@ -57,7 +72,7 @@ def listed_key(value: Any) -> str:
         return str(ipaddress.ip_address(value)) if ":" in value and "." in value else value
     if "range" in value:
         return ""
-    return key_of(ipaddress.ip_network((value["prefix"]["addr"], value["prefix"]["len"])))
+    return _written(ipaddress.ip_network((value["prefix"]["addr"], value["prefix"]["len"])))
 
 
 def bounds_of(values: Iterable[Any]) -> Mapping[tuple[int, int], str]:
@@ -76,5 +91,5 @@ def bounds_of(values: Iterable[Any]) -> Mapping[tuple[int, int], str]:
     return found
 
 
-def _is_single(network: Network) -> bool:
-    return network.prefixlen == network.max_prefixlen
+def _written(network: Network) -> str:
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)

@@ -7,6 +7,7 @@ https://docs.paloaltonetworks.com/pan-os/11-1/pan-os-panorama-api/get-started-wi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -58,17 +59,24 @@ class _WithoutDoctype(ET.TreeBuilder):
 
 def parse(response: Response) -> ET.Element:
     """Return the root of an answer. Raises Invalid for anything that is not the API's XML."""
-    try:
-        parser = ET.XMLParser(target=_WithoutDoctype())  # noqa: S314 - document types, hence entities, are refused
-        parser.feed(response.content)
-        root: Any = parser.close()
-    except (ET.ParseError, LookupError, ValueError):
-        root = None
-    if not isinstance(root, ET.Element) or root.tag != "response":
+    root = _root(response.content)
+    if root is None or root.tag != "response":
         kind = response.headers.get("content-type", "no content type")
         # The request was answered, so a change may have had its effect.
         raise Invalid(f"{response.where}: the answer is not PAN-OS's XML ({kind})", applied=Applied.MAYBE)
     return root
+
+
+@lru_cache(maxsize=1)  # an answer is judged, and at once taken apart
+def _root(content: bytes) -> ET.Element | None:
+    """Return the root of a document, which nobody changes; None for what is no XML."""
+    try:
+        parser = ET.XMLParser(target=_WithoutDoctype())  # noqa: S314 - document types, hence entities, are refused
+        parser.feed(content)
+        root: Any = parser.close()
+    except (ET.ParseError, LookupError, ValueError):
+        return None
+    return root if isinstance(root, ET.Element) else None
 
 
 def check_answer(response: Response) -> None:

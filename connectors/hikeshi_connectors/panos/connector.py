@@ -7,7 +7,7 @@ itself. Domains and URLs are blocked by a custom URL category: that is configura
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
@@ -27,11 +27,12 @@ from hikeshi.connector import (
     xml_root,
 )
 from hikeshi_connectors.panos import commands
-from hikeshi_connectors.panos.addresses import ADDRESS_KINDS, canonical, registered_form
+from hikeshi_connectors.panos.addresses import ADDRESS_KINDS, registered_form
 from hikeshi_connectors.panos.answers import check_answer, parse, refused_entries
 from hikeshi_connectors.panos.batch import Batch, sort_indicators
 from hikeshi_connectors.panos.settings import PanOsSettings
 from hikeshi_connectors.panos.sites import SITE_KINDS, entry_key, entry_of
+from hikeshi_connectors.panos.tags import registered_forms, tagged_in
 from hikeshi_connectors.panos.traffic import connection_of, traffic_query
 
 __all__ = ["PanOs"]
@@ -80,7 +81,7 @@ class PanOs(Connector, Firewall, product="panos"):
         when. Domains and URLs have none.
         """
         kinds = {indicator.kind for indicator in indicators}
-        tagged = await self._tagged() if kinds & ADDRESS_KINDS else {}
+        tagged = await self._tagged(registered_forms(indicators)) if kinds & ADDRESS_KINDS else {}
         listed = await self._listed() if kinds & SITE_KINDS else {}
         return [self._block(indicator, tagged, listed) for indicator in indicators]
 
@@ -175,18 +176,15 @@ class PanOs(Connector, Firewall, product="panos"):
             exc.applied = Applied.MAYBE
             raise
 
-    async def _tagged(self) -> dict[str, datetime | None]:
-        """Return the addresses that have our tag, each with its expiry."""
+    async def _tagged(self, wanted: Container[str]) -> dict[str, datetime | None]:
+        """Return those of the wanted addresses, canonical, that have our tag, each with its expiry."""
         tagged: dict[str, datetime | None] = {}
         start = 1
         while True:
             command = commands.show_registered(self.settings.tag, start, _REGISTERED_A_PAGE)
             answer = await self._post({"type": "op", "vsys": self.settings.vsys, "cmd": command})
             entries = self._result(answer).findall("entry")
-            for entry in entries:
-                for member in entry.iterfind("tag/member"):
-                    if member.text == self.settings.tag:
-                        tagged[canonical(entry.get("ip", ""))] = self._expiry(member.get("timeout", ""))
+            tagged |= tagged_in(entries, self.settings.tag, wanted, self.clock())
             if len(entries) < _REGISTERED_A_PAGE:
                 return tagged
             start += len(entries)
@@ -279,13 +277,6 @@ class PanOs(Connector, Firewall, product="panos"):
         return Block(
             connector=self.name, kind=indicator.kind, value=indicator.value, blocked=blocked, expires_at=expires_at
         )
-
-    def _expiry(self, remaining_s: str) -> datetime | None:
-        """Return the time of expiry, rounded up to a minute so that readings of one tag hardly differ; "0" is never."""
-        if not remaining_s.isdecimal() or int(remaining_s) == 0:
-            return None
-        at = self.clock() + timedelta(seconds=int(remaining_s))
-        return at.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def _timeout(expires_in_s: int | None) -> int | None:

@@ -13,6 +13,9 @@ from hikeshi.connector.response import Response
 __all__ = ["json_list", "json_object", "objects_under", "understood"]
 
 
+_OBJECTS = frozenset({dict})
+
+
 def json_object(response: Response) -> dict[str, Any]:
     """Return the JSON object that an answer holds. Raises Invalid if it holds anything else."""
     body = response.json()
@@ -38,7 +41,7 @@ def objects_under(response: Response, key: str) -> list[dict[str, Any]]:
     if key not in body:
         raise Invalid(f"{response.where}: the answer has no {key!r}", applied=_applied())
     found = body[key] if body[key] is not None else []
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+    if not isinstance(found, list) or not _OBJECTS.issuperset(map(type, found)):
         raise Invalid(f"{response.where}: {key!r} is not a list of objects", applied=_applied())
     return found
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -299,7 +299,7 @@ def _encode(json: Any, form: Mapping[str, Any] | None, text: str | None) -> tupl
 
 def _preview(seen: SeenRequest, volatile: tuple[str, ...]) -> PreviewedRequest:
     if seen.is_form:
-        body: Any = dict(parse_qsl(seen.content.decode(), keep_blank_values=True))
+        body: Any = dict(seen.form)
     else:
         body = _body_of(seen) if seen.content else None
     return PreviewedRequest(seen.method, seen.url, body, volatile)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,13 +54,17 @@ class Response:
         return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Return the decoded body. Raises Invalid if it is no JSON, whatever the status says."""
+        """Return the decoded body, the same each time. Raises Invalid if it is no JSON, whatever the status says."""
         try:
-            return json_codec.loads(self.content)
+            return self._decoded
         except ValueError:
             kind = self.headers.get("content-type", "no content type")
             # The request was answered, so a change may have had its effect.
             raise Invalid(f"{self.where}: the answer is not JSON ({kind})", applied=Applied.MAYBE) from None
+
+    @cached_property
+    def _decoded(self) -> Any:
+        return json_codec.loads(self.content)
 
     @property
     def where(self) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from urllib.parse import parse_qsl, urlsplit
 
 from hikeshi.connector.errors import RouteRefused
@@ -23,7 +24,7 @@ _OVERRIDES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SeenRequest:
     """A request as the guard sees it, taken apart once."""
 
@@ -36,12 +37,16 @@ class SeenRequest:
     def is_form(self) -> bool:
         return self.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded")
 
+    @cached_property
+    def form(self) -> list[tuple[str, str]]:
+        """The fields of a form and their values, in order; none for any other body."""
+        # Every route asks, and a form that carries a long list takes its time to be decoded.
+        return parse_qsl(self.content.decode("utf-8", "replace"), keep_blank_values=True) if self.is_form else []
+
     def values(self, name: str) -> list[str]:
         """Return every value of a field, wherever a server might look for it: in the query and in a form."""
         pairs = parse_qsl(urlsplit(self.url).query, keep_blank_values=True)
-        if self.is_form:
-            pairs += parse_qsl(self.content.decode("utf-8", "replace"), keep_blank_values=True)
-        return [value for key, value in pairs if key == name]
+        return [value for key, value in (*pairs, *self.form) if key == name]
 
     def refuse_tricks(self) -> None:
         """Raise RouteRefused for a request that two readers could understand in two ways."""

@@ -277,6 +277,49 @@ async def test_what_cannot_be_written_down_is_refused_alone(indicator: Indicator
     assert not (await cloudflare(wire, **settings).blocks_of([indicator]))[0].blocked
 
 
+@pytest.mark.parametrize("place", ["ip_list", "rules_list", "access_rules"])
+async def test_an_address_is_found_however_cloudflare_writes_it(place: str):
+    """Letter case, zeros of IPv6, a prefix of a single address and host bits of a network do not matter."""
+    wire = Wire()
+    listed = ["2001:DB8:0:0::7", "2001:0db8:0000::0008/128", "192.0.2.1/32", "198.51.100.9/24", "203.0.113.7"]
+    entries = [
+        {
+            "id": f"i{n}",
+            "ip": value,
+            "value": value,
+            "mode": "block",
+            "configuration": {"target": "ip_range" if "/" in value else "ip", "value": value},
+        }
+        for n, value in enumerate(listed)
+    ]
+    info = {"page": 1, "per_page": 100, "total_count": len(entries)}
+    for path in (f"{gateway('ip')}/items", ITEMS, ACCESS):
+        wire.answers["GET", path] = {"result": entries, "result_info": info}
+    asked = [
+        Indicator(kind="ipv6", value="2001:db8::7"),
+        Indicator(kind="ipv6", value="2001:DB8::0:8"),
+        Indicator(kind="ipv4", value="192.0.2.1"),
+        Indicator(kind="cidr", value="198.51.100.0/24"),
+        Indicator(kind="cidr", value="203.0.113.7/32"),
+        Indicator(kind="ipv4", value="198.51.100.9"),
+        Indicator(kind="ipv6", value="2001:db8::70"),
+    ]
+    blocks = await cloudflare(wire, addresses=place).blocks_of(asked)
+    assert [block.blocked for block in blocks] == [True] * 5 + [False] * 2
+
+
+async def test_an_item_that_is_written_in_another_way_is_removed_by_its_id():
+    """What people wrote into the list is the same address."""
+    wire = Wire()
+    items = [{"id": "i1", "ip": "2001:DB8:0:0::7"}, {"id": "i2", "ip": "2001:db8::8"}]
+    wire.answers["GET", ITEMS] = {"result": items, "result_info": {}}
+    wire.answers["DELETE", ITEMS] = {"result": {"operation_id": "1"}}
+    path = f"/client/v4/accounts/{ACCOUNT}/rules/lists/bulk_operations/1"
+    wire.answers["GET", path] = {"result": {"status": "completed"}}
+    await unblock(wire, Indicator(kind="ipv6", value="2001:db8::7"), addresses="rules_list")
+    assert wire.changes == [("DELETE", ITEMS, {"items": [{"id": "i1"}]})]
+
+
 async def test_every_page_counts_by_cloudflares_own_size():
     """Fewer entries than were asked for do not mean that it was the last page."""
     wire = Wire()

@@ -161,6 +161,29 @@ async def test_only_the_very_element_is_blocked(made: Made):
     assert blocks[4].expires_at == datetime(2026, 7, 1, 12, 1, tzinfo=UTC)
 
 
+async def test_an_address_is_found_however_the_indicator_is_written(made: Made):
+    """nft has one spelling of its own: lower case, without zeros, and a network of one as an address or a prefix."""
+    firewall = made(
+        {
+            "blocked4": ["203.0.113.7", prefix("203.0.113.8", 32)],
+            "blocked6": ["2001:db8::7", timed("::ffff:192.0.2.1", 60, expires=9)],
+            "networks6": [prefix("2001:db8:1::", 48)],
+        }
+    )
+    asked = [
+        Indicator(kind="cidr", value="203.0.113.7/32"),
+        Indicator(kind="ipv4", value="203.0.113.8"),
+        Indicator(kind="ipv6", value="2001:0DB8:0:0::0007"),
+        Indicator(kind="cidr", value="2001:DB8::7/128"),
+        Indicator(kind="ipv6", value="::FFFF:C000:0201"),
+        Indicator(kind="cidr", value="2001:DB8:1:0::/48"),
+        Indicator(kind="ipv6", value="2001:db8::70"),
+    ]
+    blocks = await firewall.blocks_of(asked)
+    assert [block.blocked for block in blocks] == [True] * 6 + [False]
+    assert [block.expires_at is not None for block in blocks] == [False] * 4 + [True] + [False] * 2
+
+
 @pytest.mark.parametrize(
     "answer",
     ["", "null", "[]", "{}", '{"nftables": []}', '{"nftables": [{"set": {"name": "other"}}]}',

@@ -222,6 +222,23 @@ async def test_blocks_are_read_from_tags_and_from_the_running_configuration():
     ]
 
 
+async def test_an_address_is_found_however_the_firewall_writes_it():
+    """Letter case, zeros of IPv6, a prefix of a single address and host bits of a network do not matter."""
+    listed = ["2001:DB8:0:0::7", "2001:0db8:0000::0008/128", "192.0.2.1/32", "198.51.100.9/24", "10.0.0.0/255.0.0.0"]
+    entries = "".join(entry(ip) for ip in listed)
+    firewall, _ = panos(f'<response status="success"><result>{entries}<count>5</count></result></response>')
+    asked = [
+        Indicator(kind="ipv6", value="2001:db8::7"),
+        Indicator(kind="ipv6", value="2001:DB8::0:8"),
+        Indicator(kind="cidr", value="192.0.2.1/32"),
+        Indicator(kind="cidr", value="198.51.100.0/24"),
+        Indicator(kind="cidr", value="10.0.0.0/8"),
+        Indicator(kind="ipv4", value="198.51.100.9"),
+        Indicator(kind="ipv6", value="2001:db8::70"),
+    ]
+    assert [state.blocked for state in await firewall.blocks_of(asked)] == [True] * 5 + [False] * 2
+
+
 async def test_the_next_page_starts_after_the_last_entry():
     """A full page is followed by a request for the next one."""
     page = "".join(f'<entry ip="198.18.{n // 250}.{n % 250}"><tag/></entry>' for n in range(500))
