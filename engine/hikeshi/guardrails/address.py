@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -46,6 +47,7 @@ def spans_of(text: str, *, integers: bool = True) -> set[Span]:
     return _readings(text, integers=integers) if plain is None else {plain}
 
 
+@lru_cache(maxsize=16)  # short: each address of a long list is asked about in several places, one after the other
 def plain_ipv4(text: str) -> Span | None:
     """Return the address that a text is in the usual spelling of IPv4, which nothing reads otherwise; else None."""
     usual = _USUAL_V4.fullmatch(text)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
-from hikeshi.guardrails.address import Span, spans_of
+from hikeshi.guardrails.address import Span, plain_ipv4, spans_of
 from hikeshi.guardrails.host_name import canonical_host
 from hikeshi.guardrails.names import Names
 from hikeshi.guardrails.refusal import Code
@@ -76,7 +77,7 @@ def _is_open(folded: str) -> bool:
     return folded in _EVERYTHING or "*" in folded
 
 
-def _about_spans(spans: set[Span]) -> Doubt | None:
+def _about_spans(spans: Collection[Span]) -> Doubt | None:
     for span in sorted(spans):
         every = span.first == span.last and span.first in (0, (1 << 32) - 1)
         if every or span.prefix < WIDEST_PREFIX[span.version]:
@@ -86,7 +87,11 @@ def _about_spans(spans: set[Span]) -> Doubt | None:
 
 
 def _about_indicator(names: Names) -> Doubt | None:
-    kind, folded = names.kind.partition(":")[2], fold(names.value)
+    kind = names.kind.partition(":")[2]
+    plain = plain_ipv4(names.value) if kind == "ipv4" else None
+    if plain is not None:
+        return _about_spans((plain,))
+    folded = fold(names.value)
     if folded in _NOTHING:
         return Doubt(Code.EMPTY, "it names nothing")
     if folded in _EVERYTHING or ("*" in folded and not is_url(folded)):

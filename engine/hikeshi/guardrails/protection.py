@@ -232,6 +232,10 @@ class Protection:
 
     def _seen_as(self, text: str, kind: str, *, integers: bool = True) -> Iterator[Hit]:
         """What blocking an indicator would cut off."""
+        plain = plain_ipv4(text)
+        if plain is not None:
+            yield from self._seen_as_address(text, plain)
+            return
         folded = fold(text)
         leads = is_url(folded)
         key = url_key(folded) if leads else folded
@@ -243,6 +247,15 @@ class Protection:
         if kind != "indicator:email":
             yield from self._hosts_named(text, integers=integers)
             yield from (Hit(text, entry) for entry in self._beneath.of(canonical_host(folded)))
+
+    def _seen_as_address(self, text: str, span: Span) -> Iterator[Hit]:
+        """What `_seen_as` finds for an address as it is usually written: entries that are addresses have no names."""
+        for entry in self._spans[span.version].touching(span):
+            yield Hit(text, entry)
+        for entry in self._host_globs.of_text(text):
+            yield Hit(text, entry)
+        for entry in self._beneath.of(text):
+            yield Hit(text, entry)
 
 
 # It depends on the text alone, never on a list: so it may be kept from one rulebook to the next, and from one change

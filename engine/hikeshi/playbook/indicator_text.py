@@ -49,6 +49,9 @@ _FANGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bfxp(?=s?:)", "ftp"),
     )
 )
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_USUAL_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::", "255.255.255.255"})  # noqa: S104 - they are refused
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
 _TOP_LEVEL = re.compile(r"(?:[a-z]{2,63}|xn--[a-z0-9-]{1,59})", re.ASCII)
 _HEXADECIMAL = re.compile(r"[0-9a-f]+", re.ASCII)
@@ -65,6 +68,9 @@ def parse_indicator(text: str) -> dict[str, str]:
     """
     if len(text) > MAX_INDICATOR:
         raise ValueError(f"an indicator has at most {MAX_INDICATOR} characters")
+    if _USUAL_IPV4.fullmatch(text):  # most of what long lists hold
+        _refuse_every(text)
+        return {"kind": "ipv4", "value": text}
     value = refang(text.strip())
     if not value:
         raise ValueError("an empty text is no indicator")
@@ -87,9 +93,13 @@ def _address_indicator(value: str) -> dict[str, str]:
     address = parse_address(value)
     # Packets of an IPv4 address in IPv6's dress are IPv4's, and only as such does a firewall meet them.
     address = getattr(address, "ipv4_mapped", None) or address
-    if address.is_unspecified or value == "255.255.255.255":
-        raise ValueError(f"{value} stands for every address; an indicator names one thing")
+    _refuse_every(str(address))
     return {"kind": f"ipv{address.version}", "value": str(address)}
+
+
+def _refuse_every(address: str) -> None:
+    if address in _EVERY_ADDRESS:
+        raise ValueError(f"{address} stands for every address; an indicator names one thing")
 
 
 def _network_indicator(value: str) -> dict[str, str]:
