@@ -205,7 +205,7 @@ async def test_a_stop_that_another_process_engages_holds_here_at_once(drill: Dri
     engaged = asyncio.Event()
 
     def watch(event: Any, _: Any) -> None:
-        if type(event).__name__ == "TargetSettled" and not engaged.is_set():
+        if type(event).__name__ == "TargetsSettled" and not engaged.is_set():
             engaged.set()
 
     async def stop_it() -> int:

@@ -82,10 +82,11 @@ class Told:
         self._instances[path] = data["instance"]
         self.intended |= {self._effect(path, target["identity"]) for target in data["targets"]}
 
-    def _on_TargetSettled(self, path: str, data: dict[str, Any]) -> None:
-        if data["target"].count(":") > 1:
-            self._instances.setdefault(path, data["target"].partition(":")[0])  # a host's owner
-        self.outcomes[self._effect(path, data["target"])] = data["outcome"]
+    def _on_TargetsSettled(self, path: str, data: dict[str, Any]) -> None:
+        for settled in data["settled"]:
+            if settled["target"].count(":") > 1:
+                self._instances.setdefault(path, settled["target"].partition(":")[0])  # a host's owner
+            self.outcomes[self._effect(path, settled["target"])] = settled["outcome"]
 
     def _on_ActionSucceeded(self, path: str, data: dict[str, Any]) -> None:
         if path not in self._requests:

@@ -11,7 +11,7 @@ import pytest
 
 from hikeshi.app import Hikeshi
 from hikeshi.connector.errors import Unavailable
-from hikeshi.core.events import ActionFailed, Event, HoldOpened, RetryScheduled, StepSkipped
+from hikeshi.core.events import ActionFailed, Event, HoldsOpened, RetryScheduled, StepSkipped
 from hikeshi.testing.fake_connector import Fault, fake_connector
 from hikeshi.testing.run_harness import Outcome, RunHarness
 from hikeshi.testing.virtual_loop import run_virtually
@@ -158,7 +158,7 @@ async def test_a_held_change_has_an_end(harness: RunHarness, hold: str) -> None:
     head = "id: t\ninputs: {hours: {type: integer, default: 8}}\n"
     outcome = await harness.run(f"{head}steps:\n  {FIND}\n  - {{{ISOLATE}, hold: {hold}}}\n")
 
-    opened = [(event.expires_at - at).total_seconds() for event, at in times_of(outcome, HoldOpened)]
+    opened = [(event.expires_at - at).total_seconds() for event, at in times_of(outcome, HoldsOpened)]
     assert opened == [pytest.approx(8 * 3600, abs=1)]
     assert harness.holds() == {"pc1": "active"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dice import Dice
 from ledger import Intent, RunFacts
@@ -143,8 +143,9 @@ class Checks:
             self._is_allowed(encoded)
             record = world.ledger.note(encoded)
             world.trace(f"{record.run} {record.seq} {record.kind} {record.path}{_detail(record.kind, record.data)}")
-            if record.kind == "TargetSettled":
-                self._settled(record.run, record.path, record.data["target"], record.data["outcome"])
+            if record.kind == "TargetsSettled":
+                for settled in record.data["settled"]:
+                    self._settled(record.run, record.path, settled["target"], settled["outcome"])
             self._notice(record)
         state = process.states.get(record.run)
         if state is not None and state.seq == record.seq and (state.finished is not None or self._dice.chance(4)):
@@ -385,10 +386,10 @@ def _name_in(request: Request, identity: str) -> str:
     return next((name for name in request.targets if identity == name or identity.endswith(f":{name}")), identity)
 
 
-def _detail(kind: str, data: dict[str, object]) -> str:
+def _detail(kind: str, data: dict[str, Any]) -> str:
     match kind:
-        case "TargetSettled":
-            return f" {data['target']} {data['outcome']}"
+        case "TargetsSettled":
+            return "".join(f" {settled['target']} {settled['outcome']}" for settled in data["settled"])
         case "ActionFailed" | "StepFailed" | "ActionUnknown" | "DecisionFailed":
             return f" {data['error']!r:.200}"
         case "RetryScheduled":

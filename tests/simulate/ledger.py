@@ -124,10 +124,11 @@ class Ledger:
         facts.intents[path] = facts.unanswered[path] = self.intents[intent.key] = intent
         facts.intended_at.setdefault(path, facts.records)
 
-    def _TargetSettled(self, facts: RunFacts, path: str, data: Any) -> None:
+    def _TargetsSettled(self, facts: RunFacts, path: str, data: Any) -> None:
         intent = facts.intents.get(path)
-        if intent is not None and data["target"] in intent.targets:
-            intent.outcome[data["target"]] = data["outcome"]
+        for settled in data["settled"]:
+            if intent is not None and settled["target"] in intent.targets:
+                intent.outcome[settled["target"]] = settled["outcome"]
 
     def _StepResolved(self, facts: RunFacts, path: str, data: Any) -> None:
         facts.unknown.pop(path, None)

@@ -36,6 +36,9 @@ def hold_back(state: RunState, node: Node) -> Event | None:
     return None
 
 
+_SORTED = json.JSONEncoder(sort_keys=True)
+
+
 def begin_loop(node: Node, scope: dict[str, Any]) -> Event:
     """Return the event with the items of a loop, which are recorded once. Raises EvaluationError, Refused."""
     loop = getattr(node.step, "loop")  # noqa: B009 - the caller looked
@@ -53,10 +56,11 @@ def begin_loop(node: Node, scope: dict[str, Any]) -> Event:
 
 def _refuse_duplicates(items: list[Any]) -> None:
     seen: dict[str, int] = {}
+    all_known = find_unknown(items) is None
     for index, item in enumerate(items):
-        if find_unknown(item) is not None:
+        if not all_known and find_unknown(item) is not None:
             continue
-        known = json.dumps(to_json(item), sort_keys=True)
+        known = _SORTED.encode(to_json(item))
         if known in seen:
             raise Refused(
                 f"`for_each` has the same item twice, at {seen[known]} and {index}: {describe(item)}; use `| unique`"

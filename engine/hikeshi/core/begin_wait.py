@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import ChainMap
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -145,11 +146,11 @@ def look(state: RunState, node: Node) -> Event:
     wait = node.step.wait
     scope, arrived = scope_of(state, node), present(state, node.arrived)
     if isinstance(wait, EventWait):
-        if wait.when is not None and not evaluate_condition(wait.when, {**scope, "event": arrived}):
+        if wait.when is not None and not evaluate_condition(wait.when, ChainMap({"event": arrived}, scope)):
             return ev.SignalPassed(node.path, node.signal)
         return ev.WaitEnded(node.path, node.arrived)
     assert isinstance(wait, ReadWait)
-    if evaluate_condition(wait.until, {**scope, "result": arrived}):
+    if evaluate_condition(wait.until, ChainMap({"result": arrived}, scope)):
         return ev.WaitEnded(node.path, node.arrived)
     return _next_look(state, node, wait)
 

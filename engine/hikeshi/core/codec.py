@@ -9,7 +9,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from hikeshi.core.events import EVENTS, ErrorRecord, Event
+from hikeshi.core.events import EVENTS, ErrorRecord, Event, OpenedHold, SettledTarget
 from hikeshi.playbook.unknown import from_json, to_json
 
 __all__ = ["UnknownEvent", "decode_event", "encode_event"]
@@ -19,6 +19,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
 }
 _TIMES = frozenset({"due_at", "expires_at", "wake_at"})
 _PLAIN = frozenset({str, int, bool, type(None)})
+_ENTRIES: dict[str, type[OpenedHold | SettledTarget]] = {"opened": OpenedHold, "settled": SettledTarget}
 _ERROR_FIELDS = tuple(field.name for field in fields(ErrorRecord))
 
 
@@ -29,7 +30,7 @@ class UnknownEvent(Exception):
 def encode_event(event: Event) -> dict[str, Any]:
     """Return the event's fields as plain JSON data, without its path and kind. Raises ValueError for other data."""
     return {
-        name: value if type(value := getattr(event, name)) in _PLAIN else _encode(value)
+        name: value if type(value := getattr(event, name)) in _PLAIN else _encode_field(name, value)
         for name in _FIELDS[type(event)]
     }
 
@@ -46,6 +47,19 @@ def decode_event(kind: str, path: str, data: dict[str, Any]) -> Event:
         raise UnknownEvent(f"the event {kind} at {path!r} has an unknown shape: {exc}") from exc
 
 
+def _encode_field(name: str, value: Any) -> Any:
+    if name not in _ENTRIES:
+        return _encode(value)
+    fields = _ENTRIES[name]._fields
+    return [
+        {
+            each: part if type(part) in _PLAIN else to_json(part) if type(part) is dict else _encode(part)
+            for each, part in zip(fields, entry, strict=True)
+        }
+        for entry in value
+    ]
+
+
 def _encode(value: Any) -> Any:
     if type(value) in _PLAIN:
         return value
@@ -59,6 +73,9 @@ def _encode(value: Any) -> Any:
 def _decode(name: str, value: Any) -> Any:
     if name == "error":
         return None if value is None else ErrorRecord(**value)
+    if name in _ENTRIES:
+        kind = _ENTRIES[name]
+        return [kind(**{each: _decode(each, part) for each, part in entry.items()}) for entry in value]
     if name in _TIMES:
         return None if value is None else datetime.fromisoformat(value)
     return value if type(value) in _PLAIN else from_json(value)

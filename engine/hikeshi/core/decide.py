@@ -6,6 +6,7 @@ same time: the language's checks see to it that a step reads only what surely ra
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -171,7 +172,7 @@ def _variables(state: RunState, path: str) -> Event:
     values: dict[str, Any] = {}
     for name, template in frame.playbook.vars.items():
         try:
-            values[name] = template.evaluate({**scope, "vars": values})
+            values[name] = template.evaluate(ChainMap({"vars": values}, scope))
         except EvaluationError as exc:
             where = f"variable {name!r} of {frame.playbook.id!r}"
             return ev.VariablesSet(path, values, ErrorRecord("expression", f"{where}: {exc}"))
@@ -196,7 +197,9 @@ def _retry(state: RunState, path: str) -> Event:
     released = isinstance(node.step, ReleaseStep)
     policy = release_policy(state.reason) if released else getattr(node.step, "retry", None)
     effect = state.effect_of(node.action)
-    due_at = next_attempt_at(state.run, path, node.attempts, node.error, effect, policy, state.now)
+    # Holds that a product did not release together are tried again together.
+    spread_by = node.group.path if released and node.group is not None else path
+    due_at = next_attempt_at(state.run, spread_by, node.attempts, node.error, effect, policy, state.now)
     if due_at is None:
         return ev.StepFailed(path, node.error)
     return ev.RetryScheduled(path, node.attempts + 1, due_at)

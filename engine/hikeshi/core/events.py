@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from hikeshi.quick_dataclass import dataclass
 
@@ -33,14 +33,15 @@ __all__ = [
     "FormAnswered",
     "HandlerStarted",
     "HoldExtended",
-    "HoldOpened",
     "HoldReleased",
     "HoldsFound",
+    "HoldsOpened",
     "KeyAcquired",
     "KeyRefused",
     "LoopStarted",
     "MessageRefused",
     "OnFailureStarted",
+    "OpenedHold",
     "PassStarted",
     "PauseRequested",
     "PlanDenied",
@@ -58,6 +59,7 @@ __all__ = [
     "RunResumed",
     "RunStarted",
     "RunTakenOver",
+    "SettledTarget",
     "SignalArrived",
     "SignalPassed",
     "StepCancelled",
@@ -67,9 +69,9 @@ __all__ = [
     "StepSkipped",
     "StepStarted",
     "StopReached",
-    "TargetSettled",
     "TargetsCounted",
     "TargetsNotShown",
+    "TargetsSettled",
     "TimerFired",
     "UndoSet",
     "ValuesSet",
@@ -272,17 +274,31 @@ class ActionIntended(Event):
     possibly_repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HoldOpened(Event):
-    """A change of one target is about to be made; `undo` is the inverse call and `prior` what it restores."""
+class OpenedHold(NamedTuple):
+    """One target that is about to be changed; `prior` is what undoing it restores.
+
+    `own` is what the inverse call takes of this target alone.
+    """
 
     hold: str
-    action: str
-    instance: str
     target: str
     label: str
     prior: Data
+    own: Data = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldsOpened(Event):
+    """A change of these targets is about to be made; `undo` is the inverse call.
+
+    If `each` names an argument of it, that is a list of what the target alone brings, `own`.
+    """
+
+    action: str
+    instance: str
+    opened: list[OpenedHold]
     undo: Data = None
+    each: str | None = None
     expires_at: datetime | None = None  # counted from here, so that no crash can lose it
 
 
@@ -294,15 +310,21 @@ class UndoSet(Event):
     error: ErrorRecord | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TargetSettled(Event):
-    """What became of one target of a change."""
+class SettledTarget(NamedTuple):
+    """What became of one target; `state` is what was read back of one that is held from now on."""
 
     target: str
     outcome: Literal["done", "already", "failed", "unknown"]
     error: ErrorRecord | None = None
     hold: str | None = None
-    state: Data = None  # what was read back of a target that is held from now on
+    state: Data = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetsSettled(Event):
+    """What became of targets of a change."""
+
+    settled: list[SettledTarget]
 
 
 @dataclass(frozen=True, slots=True)

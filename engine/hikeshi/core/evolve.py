@@ -168,11 +168,11 @@ def _with_earlier(earlier: Any, later: Any) -> Any:
     return [*earlier, *(entry for entry in later if entry["target"] not in known)]
 
 
-def _hold_opened(state: RunState, event: ev.HoldOpened) -> None:
+def _holds_opened(state: RunState, event: ev.HoldsOpened) -> None:
     """Change nothing here: holds live in the ledger, a projection."""
 
 
-def _target_settled(state: RunState, event: ev.TargetSettled) -> None:
+def _targets_settled(state: RunState, event: ev.TargetsSettled) -> None:
     """Change nothing here: what became of single targets lives in the ledger, a projection."""
 
 
@@ -444,8 +444,8 @@ _FOLDS: dict[type[ev.Event], Callable[[RunState, Any], None]] = {
     ev.ActionRequested: _action_requested,
     ev.FannedOut: _fanned_out,
     ev.ActionIntended: _action_intended,
-    ev.HoldOpened: _hold_opened,
-    ev.TargetSettled: _target_settled,
+    ev.HoldsOpened: _holds_opened,
+    ev.TargetsSettled: _targets_settled,
     ev.ActionSucceeded: _action_succeeded,
     ev.ActionPlanned: _action_planned,
     ev.StepPlanned: _step_planned,

@@ -17,8 +17,6 @@ from hikeshi.core.state import RunState
 __all__ = ["fold", "is_only_noted", "note"]
 
 _STORED = b'{"$hikeshi":"stored"'
-# They are for the ledger of holds, a projection; there are two of them for each target of a batch.
-_ONLY_NOTED = frozenset({ev.HoldOpened, ev.TargetSettled})
 
 
 def fold(state: RunState, seq: int, at: datetime, kind: str, path: str, data: dict[str, Any], encoded: bytes) -> Event:
@@ -35,7 +33,13 @@ def is_only_noted(event: Event) -> bool:
 
     One with an error is read back as any other: an error may hold what comes back in another form.
     """
-    return type(event) in _ONLY_NOTED and getattr(event, "error", None) is None
+    match event:  # they are for the ledger of holds, a projection, and long
+        case ev.HoldsOpened():
+            return True
+        case ev.TargetsSettled():
+            return all(each.error is None for each in event.settled)
+        case _:
+            return False
 
 
 def note(state: RunState, seq: int, at: datetime, encoded: bytes) -> None:

@@ -35,8 +35,7 @@ def scope_of(state: RunState, node: Node, *, after_itself: bool = False) -> dict
 
 def frame_scope(state: RunState, frame: Frame, node: Node | None = None) -> dict[str, Any]:
     """Return the names that a playbook's own expressions may use, such as its outputs."""
-    return {
-        "inputs": present(state, frame.inputs),
+    names = {
         "vars": _Variables(state, frame, node),
         "steps": _Steps(state, frame, node),
         "status": _Statuses(state, frame, node),
@@ -44,6 +43,27 @@ def frame_scope(state: RunState, frame: Frame, node: Node | None = None) -> dict
         "run": about_run(state),
         "now": _unless_planned(state, "datetime", None if state.now is None else _text(state.now)),
     }
+    if state.has_stored:
+        return _Scope(state, frame, names)
+    return {"inputs": frame.inputs, **names}
+
+
+class _Scope(dict[str, Any]):
+    """The names, in a run some of whose values are stored elsewhere: inputs are loaded only for who reads them."""
+
+    def __init__(self, state: RunState, frame: Frame, names: Mapping[str, Any]) -> None:
+        super().__init__(names)
+        self._state = state
+        self._frame = frame
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*super().__iter__(), "inputs")))
+
+    def __missing__(self, name: str) -> Any:
+        if name != "inputs":
+            raise KeyError(name)
+        self[name] = present(self._state, self._frame.inputs)
+        return self[name]
 
 
 def about_run(state: RunState) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class Append:
     @property
     def weight(self) -> int:
         """How much of a batch it takes, in records of a usual size."""
-        return len(self.records) + self.blob_bytes // _USUAL_RECORD_BYTES if self.blobs else len(self.records)
+        record_bytes = sum(len(record.encoded) for record in self.records)
+        return len(self.records) + (record_bytes + self.blob_bytes) // _USUAL_RECORD_BYTES
 
     @property
     def blob_bytes(self) -> int:

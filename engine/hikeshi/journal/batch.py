@@ -187,7 +187,8 @@ class BatchWriter:
             store_blobs(self._connection, append.blobs, append.records)
             self._log_bytes += append.blob_bytes
         if self._projections:
-            self._projections.apply_all(self._connection, append.records)
+            for record in append.records:
+                self._projections.apply(self._connection, record)
 
     def _refusal(self, exc: Exception, append: Append) -> JournalError:
         if isinstance(exc, sqlite3.IntegrityError):

@@ -2,9 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from hikeshi.journal.errors import JournalBroken, JournalMisused, JournalUnavailable, ProjectionFailed
 from hikeshi.journal.failure import comes_from_outside
@@ -28,33 +26,12 @@ class Projection(Protocol):
     def apply(self, tx: sqlite3.Connection, record: Record) -> None: ...
 
 
-@runtime_checkable
-class TogetherProjection(Projection, Protocol):
-    """One that writes what several records mean in fewer statements, where they follow each other in one append.
-
-    `together` are the kinds of records for which it does. `apply_together` gets two or more, all of one such kind, and
-    gives the same tables as `apply` for each of them in turn.
-    """
-
-    @property
-    def together(self) -> frozenset[str]: ...
-    def apply_together(self, tx: sqlite3.Connection, records: Sequence[Record]) -> None: ...
-
-
 class Projections:
     """The projections that one journal keeps."""
 
     def __init__(self, projections: Sequence[Projection]) -> None:
         self._projections = tuple(projections)
         self._versions = {projection.name: projection.version for projection in self._projections}
-        self._together = {
-            kind: tuple(
-                each for each in self._projections if isinstance(each, TogetherProjection) and kind in each.together
-            )
-            for projection in self._projections
-            if isinstance(projection, TogetherProjection)
-            for kind in projection.together
-        }
         if len(self._versions) != len(self._projections):
             raise JournalMisused("Two projections have the same name", "opening a journal", "Rename one of them")
 
@@ -90,34 +67,7 @@ class Projections:
             try:
                 projection.apply(tx, record)
             except Exception as exc:
-                raise _failure(exc, projection, record, str(record.seq)) from exc
-
-    def apply_all(self, tx: sqlite3.Connection, records: Sequence[Record]) -> None:
-        """Write what the records of one append mean, in their order. Raises as `apply` does."""
-        for kind, group in groupby(records, key=attrgetter("kind")):
-            alike = list(group)
-            able = self._together.get(kind, ()) if len(alike) > 1 else ()
-            if able:
-                self._apply_together(tx, alike, able)
-            else:
-                for record in alike:
-                    self.apply(tx, record)
-
-    def _apply_together(
-        self, tx: sqlite3.Connection, records: Sequence[Record], able: Sequence[TogetherProjection]
-    ) -> None:
-        """Let each projection write what all of these records mean; none of them reads the tables of another."""
-        for projection in self._projections:
-            place = f"{records[0].seq} to {records[-1].seq}"
-            try:
-                if isinstance(projection, TogetherProjection) and projection in able:
-                    projection.apply_together(tx, records)
-                    continue
-                for record in records:
-                    place = str(record.seq)
-                    projection.apply(tx, record)
-            except Exception as exc:
-                raise _failure(exc, projection, records[0], place) from exc
+                raise _failure(exc, projection, record) from exc
 
     def refill(self, tx: sqlite3.Connection, where: str) -> int:
         """Drop every projection's tables and fill them from the records. Return how many records there are."""
@@ -151,13 +101,13 @@ class Projections:
             tx.execute(statements()["remember_projection"], (projection.name, projection.version))
 
 
-def _failure(exc: Exception, projection: Projection, record: Record, place: str) -> Exception:
+def _failure(exc: Exception, projection: Projection, record: Record) -> Exception:
     """Return what is raised for an error of a projection: itself if the disk or a lock is to blame."""
     if isinstance(exc, sqlite3.Error) and comes_from_outside(exc):
         return exc
     return ProjectionFailed(
         f"The projection {projection.name} refused a {record.kind} ({type(exc).__name__})",
-        f"run {record.run}, record {place}",
+        f"run {record.run}, record {record.seq}",
         "The append was undone as a whole; the cause says more",
     )
 

@@ -20,6 +20,7 @@ MAX_DEPTH = 100
 SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 """What holds nothing else. Most of every value are such, and they are passed on without a call of their own."""
 
+_TEXT: frozenset[type] = frozenset({str})
 _NONE: frozenset[type] = frozenset()  # below the lowest level even a scalar is too deep, and is looked at
 
 
@@ -90,6 +91,8 @@ def _encode(value: object, depth: int) -> JSON:
         return value
     plain = SCALARS if depth < MAX_DEPTH else _NONE
     if isinstance(value, dict):
+        if plain.issuperset(map(type, value.values())) and _TEXT.issuperset(map(type, value)) and TAG not in value:
+            return value  # most maps are such, and a run may store a hundred thousand of them
         for key in value:
             if not isinstance(key, str):
                 raise ValueError(f"the key {key!r} of a map is not text")

@@ -81,22 +81,22 @@ def targets(state: RunState, node: Node) -> list[tuple[str, str]]:
 
 def _recorded(
     records: Iterable[Record],
-) -> tuple[dict[str, dict[str, ev.TargetSettled]], dict[tuple[str, str], str], set[str]]:
+) -> tuple[dict[str, dict[str, ev.SettledTarget]], dict[tuple[str, str], str], set[str]]:
     """Return the last word about each target of each path, what targets were called, and what was taken over."""
-    settled: dict[str, dict[str, ev.TargetSettled]] = {}
+    settled: dict[str, dict[str, ev.SettledTarget]] = {}
     labels: dict[tuple[str, str], str] = {}
     carried: set[str] = set()
     for record in records:
-        if record.kind not in ("ActionIntended", "ActionSucceeded", "TargetSettled", "StepResolved"):
+        if record.kind not in ("ActionIntended", "ActionSucceeded", "TargetsSettled", "StepResolved"):
             continue
         event = decode_event(record.kind, record.path, record.data)
-        if isinstance(event, ev.TargetSettled):
-            settled.setdefault(record.path, {})[event.target] = event
+        if isinstance(event, ev.TargetsSettled):
+            settled.setdefault(record.path, {}).update({each.target: each for each in event.settled})
         elif isinstance(event, ev.StepResolved):
             outcome: Literal["done", "failed"] = "done" if event.happened else "failed"
             for target, fate in settled.get(record.path, {}).items():
                 if fate.outcome == "unknown":
-                    settled[record.path][target] = replace(fate, outcome=outcome, error=None)
+                    settled[record.path][target] = fate._replace(outcome=outcome, error=None)
         elif isinstance(event, ev.ActionIntended):
             labels.update({(record.path, each["identity"]): each["label"] for each in event.targets})
         elif isinstance(event, ev.ActionSucceeded) and event.carried_from is not None:
@@ -104,7 +104,7 @@ def _recorded(
     return settled, labels, carried
 
 
-def _change(state: RunState, node: Node, label: str, connector: str, fate: ev.TargetSettled | None) -> Change:
+def _change(state: RunState, node: Node, label: str, connector: str, fate: ev.SettledTarget | None) -> Change:
     assert node.action is not None
     outcome = _OUTCOMES.get(node.status, "not reached")
     error = node.error.message if node.error is not None and outcome in ("failed", "unknown") else None

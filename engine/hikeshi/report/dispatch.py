@@ -122,10 +122,11 @@ def _intended(reading: _Reading, event: ev.ActionIntended, at: datetime) -> None
         known.key = event.key
 
 
-def _hold_opened(reading: _Reading, event: ev.HoldOpened, _: datetime) -> None:
-    sent = reading.sent.get((event.path, event.target))
-    if sent is not None:
-        sent.hold, sent.expires_at, sent.undo = event.hold, event.expires_at, event.undo is not None
+def _holds_opened(reading: _Reading, event: ev.HoldsOpened, _: datetime) -> None:
+    for each in event.opened:
+        sent = reading.sent.get((event.path, each.target))
+        if sent is not None:
+            sent.hold, sent.expires_at, sent.undo = each.hold, event.expires_at, event.undo is not None
 
 
 def _undo_set(reading: _Reading, event: ev.UndoSet, _: datetime) -> None:
@@ -133,17 +134,22 @@ def _undo_set(reading: _Reading, event: ev.UndoSet, _: datetime) -> None:
         sent.undo = event.undo is not None
 
 
-def _settled(reading: _Reading, event: ev.TargetSettled, at: datetime) -> None:
-    sent = reading.sent.get((event.path, event.target))
-    if sent is None or event.outcome == "already":
+def _targets_settled(reading: _Reading, event: ev.TargetsSettled, at: datetime) -> None:
+    for each in event.settled:
+        _settled(reading, event.path, each, at)
+
+
+def _settled(reading: _Reading, path: str, target: ev.SettledTarget, at: datetime) -> None:
+    sent = reading.sent.get((path, target.target))
+    if sent is None or target.outcome == "already":
         return
-    if event.outcome == "failed" and event.error is not None and event.error.kind in _HELD_BACK:
+    if target.outcome == "failed" and target.error is not None and target.error.kind in _HELD_BACK:
         if sent.outcome is None:  # no earlier attempt left either
-            del reading.sent[event.path, event.target]
-            reading.targets_at[event.path].remove(sent)
+            del reading.sent[path, target.target]
+            reading.targets_at[path].remove(sent)
         return
-    sent.outcome, sent.at = event.outcome, at
-    sent.error = None if event.error is None else event.error.message
+    sent.outcome, sent.at = target.outcome, at
+    sent.error = None if target.error is None else target.error.message
 
 
 def _resolved(reading: _Reading, event: ev.StepResolved, at: datetime) -> None:
@@ -215,9 +221,9 @@ _READ: Mapping[str, Callable[[_Reading, Any, datetime], None]] = {
     "FannedOut": _fanned_out,
     "HoldsFound": _holds_found,
     "ActionIntended": _intended,
-    "HoldOpened": _hold_opened,
+    "HoldsOpened": _holds_opened,
     "UndoSet": _undo_set,
-    "TargetSettled": _settled,
+    "TargetsSettled": _targets_settled,
     "StepResolved": _resolved,
     "ActionSucceeded": _succeeded,
     "ActionFailed": _failed,

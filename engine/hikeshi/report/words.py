@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from hikeshi.core import events as ev
 __all__ = ["words_for"]
 
 _MOST = 3
+_WEIGHTS = {"failed": "bad", "unknown": "warning", "done": "good", "already": "detail"}  # the worst first
 
 Words = tuple[str, str]
 
@@ -96,15 +97,27 @@ def _intended(event: ev.ActionIntended) -> Words:
     return f"{what} to {event.instance}{again}", "normal"
 
 
-def _hold_opened(event: ev.HoldOpened) -> Words:
+def _holds_opened(event: ev.HoldsOpened) -> Words:
     until = "" if event.expires_at is None else f" until {_at(event.expires_at)}"
-    return f"hold {event.hold} opened on {event.label}{until}", "detail"
+    shown = _few(each.label for each in event.opened)
+    if len(event.opened) == 1:
+        return f"hold {event.opened[0].hold} opened on {shown}{until}", "detail"
+    return f"{len(event.opened)} holds opened on {shown}{until}", "detail"
 
 
-def _settled(event: ev.TargetSettled) -> Words:
-    weight = {"done": "good", "already": "detail", "failed": "bad", "unknown": "warning"}[event.outcome]
-    reason = "" if event.error is None else f": {event.error.message}"
-    return f"{event.target}: {event.outcome}{reason}", weight
+def _targets_settled(event: ev.TargetsSettled) -> Words:
+    by_outcome = {each: [target for target in event.settled if target.outcome == each] for each in _WEIGHTS}
+    told = [_outcome(name, targets) for name, targets in by_outcome.items() if targets]
+    return "; ".join(told), next(_WEIGHTS[name] for name, targets in by_outcome.items() if targets)
+
+
+def _outcome(name: str, targets: Sequence[ev.SettledTarget]) -> str:
+    """Return what became of targets, all in the same way; a reason that they share stands once."""
+    reasons = {None if each.error is None else each.error.message for each in targets}
+    if len(reasons) > 1:
+        shown = _few(each.target if each.error is None else f"{each.target} ({each.error.message})" for each in targets)
+        return f"{shown}: {name}"
+    return ": ".join([_few(each.target for each in targets), name, *filter(None, reasons)])
 
 
 def _succeeded(event: ev.ActionSucceeded) -> Words:
@@ -259,9 +272,9 @@ _WORDS: dict[type[ev.Event], Callable[[Any], Words]] = {
     ev.PlanDenied: lambda event: (f"{event.actor} may not apply it: {'; '.join(event.reasons)}", "warning"),
     ev.PlanTaken: lambda event: (f"applied by {event.actor} as run {event.run}", "normal"),
     ev.ActionIntended: _intended,
-    ev.HoldOpened: _hold_opened,
+    ev.HoldsOpened: _holds_opened,
     ev.UndoSet: _undo_set,
-    ev.TargetSettled: _settled,
+    ev.TargetsSettled: _targets_settled,
     ev.ActionSucceeded: _succeeded,
     ev.ActionFailed: lambda e: (f"attempt {e.attempt} failed: {e.error.message}", "warning"),
     ev.ActionUnknown: lambda e: (f"OUTCOME UNKNOWN: {e.error.message}", "bad"),

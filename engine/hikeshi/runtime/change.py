@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hikeshi.capabilities import ActionSpec, Recovery, build_spec
 from hikeshi.connector import Connector
 from hikeshi.connector.door import Door
-from hikeshi.connector.errors import Applied, Conflict, ConnectorError, Invalid, PartialFailure
+from hikeshi.connector.errors import Applied, Conflict, ConnectorError, PartialFailure
 from hikeshi.core import StartAction
 from hikeshi.core import events as ev
 from hikeshi.core.events import ErrorRecord, Event
@@ -30,19 +30,22 @@ from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
 from hikeshi.runtime.limits import LimitPassed
 from hikeshi.runtime.planned import Difference, Planned
-from hikeshi.runtime.reads import read_one
 from hikeshi.runtime.standing import check_unchanged
+from hikeshi.runtime.states import states_of
 from hikeshi.runtime.targets import Target, action_key, targets_of
 from hikeshi.secrets import Redactor, SecretUnavailable
 
 if TYPE_CHECKING:
     from hikeshi.runtime.ledger import Ledger
     from hikeshi.runtime.rules import Rules
+    from hikeshi.runtime.together import Together
 
 __all__ = ["ChangeCall"]
 
 Record = Callable[[Sequence[Event]], Awaitable[None]]
 _spec_of = cache(build_spec)  # reads signatures, and is asked for the same few verbs with each change
+_T = TypeVar("_T")
+_IN_ONE_RECORD = 1000  # targets
 _FIRST_LOOK_S = 0.1
 _LONGEST_LOOK_S = 10.0
 _LOOK_FACTOR = 1.6
@@ -59,6 +62,7 @@ class _Fate:
     prior: Any = None
     state: Any = None
     outcome: str = ""  # done, already, failed, unknown
+    hold: str | None = None  # once somebody asked
     shares: bool = False  # another hold keeps it so already
     foreign: bool = False  # somebody else made it so while ours was refused
     shown: tuple[Any, Any] | None = None  # a state, and what is told of it
@@ -71,16 +75,11 @@ class _Fate:
 
 @dataclass(frozen=True, slots=True)
 class _Inverse:
-    """The call that would undo a change, but for the target of a batch: each hold undoes its own."""
+    """The call that would undo a change. In a batch each hold undoes its own: `target` names what it puts in."""
 
     action: str
     arguments: Mapping[str, Any]
     target: str | None
-
-    def of(self, target: Target) -> dict[str, Any]:
-        """Return it as plain data for one target."""
-        own = {} if self.target is None else {self.target: [plain_data(target.value)]}
-        return {"action": self.action, "arguments": {**self.arguments, **own}}
 
 
 @dataclass(slots=True)
@@ -98,6 +97,7 @@ class ChangeCall:
     check: Callable[[], None] | None = None  # raises unless this process may still send
     planned: Planned | None = None
     rules: Rules | None = None
+    together: Together | None = None  # where others of the run ask for the same
     fates: list[_Fate] = field(default_factory=list)
     repeated: bool = False  # an earlier request may have had its effect
 
@@ -308,21 +308,9 @@ class ChangeCall:
                 check_unchanged(hold, self.spec, fate.prior, self.redactor.data(plain_data(fate.prior)))
 
     async def _states(self, fates: list[_Fate]) -> list[Any]:
-        """Read the states of these targets back, in their order."""
-        assert self.spec.marks.verify is not None
-        verify = _spec_of(self.spec.capability, self.spec.owner_class, self.spec.marks.verify)
-        arguments = {name: self.arguments[name] for name in verify.by_name if name in self.arguments}
-        if self.spec.batched:
-            arguments[_only_list(verify)] = [fate.target.value for fate in fates]
-        answer = await read_one(verify, verify.verb, arguments, self.connector, "live", self.command.timeout_s)
-        try:
-            checked = self.spec.output_adapter.validate_python(answer)
-        except ValueError:  # pydantic's is one
-            raise Invalid(f"{self.connector.name}: {verify.name} gave something else than it declares") from None
-        states = list(checked) if self.spec.batched else [checked]
-        if len(states) != len(fates):
-            raise ConnectorError(f"{verify.name} answered for {len(states)} of {len(fates)} targets")
-        return states
+        targets = [fate.target.value for fate in fates]
+        read = states_of if self.together is None else self.together.states
+        return await read(self.spec, self.arguments, targets, self.connector, self.command.timeout_s)
 
     def _intents(self, *, repeated: bool = False) -> list[Event]:
         """Return the intent and a hold for each target that is going to be changed."""
@@ -333,30 +321,40 @@ class ChangeCall:
         key = self._key(sent)
         targets = [fate.target.to_json() for fate in sent]
         intended = ev.ActionIntended(path, self.command.attempt, self.spec.name, name, key, targets, prior, repeated)
-        if not self._holds:
-            return [intended]
-        undo = self._undo()
-        return [intended, *(self._hold(fate, state, undo) for fate, state in zip(sent, priors, strict=True))]
+        return [intended, *self._opened(list(zip(sent, priors, strict=True)))] if self._holds else [intended]
 
     @property
     def _holds(self) -> bool:
         """Say whether this change opens holds: an inverse closes one, and `undo: none` wants none."""
         return self.command.releases is None
 
-    def _hold(self, fate: _Fate, prior: Any, undo: _Inverse | None) -> Event:
-        kept = self.command.keeps
-        hold_s = None if kept else self._ends_after_s(undo)
-        return ev.HoldOpened(
-            self.command.path,
-            hold=self._hold_id(fate),
-            action=self.spec.name,
-            instance=self.connector.name,
-            target=fate.target.identity,
-            label=fate.target.label,
-            prior=prior,
-            undo=None if kept or undo is None else undo.of(fate.target),
-            expires_at=None if hold_s is None else self.clock.now() + timedelta(seconds=hold_s),
-        )
+    def _opened(self, found: Sequence[tuple[_Fate, Any]]) -> list[Event]:
+        """Return the holds of targets, each with what was there before."""
+        undo = None if self.command.keeps else self._undo()
+        hold_s = None if self.command.keeps else self._ends_after_s(undo)
+        expires_at = None if hold_s is None else self.clock.now() + timedelta(seconds=hold_s)
+        each = None if undo is None else undo.target
+        return [
+            ev.HoldsOpened(
+                self.command.path,
+                self.spec.name,
+                self.connector.name,
+                [
+                    ev.OpenedHold(
+                        self._hold_id(fate),
+                        fate.target.identity,
+                        fate.target.label,
+                        prior,
+                        None if each is None else plain_data(fate.target.value),
+                    )
+                    for fate, prior in some
+                ],
+                None if undo is None else {"action": undo.action, "arguments": undo.arguments},
+                each,
+                expires_at,
+            )
+            for some in _portions(found)
+        ]
 
     def _ends_after_s(self, undo: _Inverse | None) -> float | None:
         """Return after how many seconds the hold ends: a time that the action itself was given counts as well.
@@ -370,15 +368,14 @@ class ChangeCall:
         """Return a hold for each target that another hold keeps as this change wants it: both have to end."""
         if self.ledger is None or not self._holds or self.command.keeps:
             return []
-        events: list[Event] = []
-        undo = self._undo()
+        shared: list[tuple[_Fate, Any]] = []
         for fate in self.fates:
             if fate.outcome == "already":
                 other = self.ledger.active_on(self.spec.name, self.connector.name, fate.target.identity)
                 if other is not None and other.hold != self._hold_id(fate):
                     fate.shares = True
-                    events.append(self._hold(fate, other.prior, undo))
-        return events
+                    shared.append((fate, other.prior))
+        return self._opened(shared)
 
     def _undo(self) -> _Inverse | None:
         """Return the inverse call, but for what each target puts into it, or None if there is none."""
@@ -390,7 +387,9 @@ class ChangeCall:
         return _Inverse(inverse.name, {name: plain_data(self.arguments[name]) for name in names}, target)
 
     def _hold_id(self, fate: _Fate) -> str:
-        return action_key(self.run, self.command.path, fate.target.identity)[:16]
+        if fate.hold is None:
+            fate.hold = action_key(self.run, self.command.path, fate.target.identity)[:16]
+        return fate.hold
 
     def _key(self, fates: list[_Fate]) -> str:
         return action_key(self.run, self.command.path, "\n".join(fate.target.identity for fate in fates))
@@ -434,12 +433,17 @@ class ChangeCall:
         return {key: exc.failures[name] for key, name in names.items() if name in exc.failures}
 
     async def _send(self, fates: list[_Fate], door: Door) -> None:
+        targets = [fate.target.value for fate in fates]
         arguments = dict(self.arguments)
         if self.spec.batched:
             assert self.spec.target is not None
-            arguments[self.spec.target] = [fate.target.value for fate in fates]
+            arguments[self.spec.target] = targets
+        timeout_s = self.command.timeout_s
         try:
-            await call(self.connector, self.spec.verb, arguments, door, self.command.timeout_s)
+            if self.together is None:
+                await call(self.connector, self.spec.verb, arguments, door, timeout_s)
+            else:
+                await self.together.send(self.spec, arguments, targets, self.connector, timeout_s, door)
         except SecretUnavailable as exc:
             raise ConnectorError(str(exc), applied=Applied.MAYBE if door.sent else Applied.NO) from exc
 
@@ -529,16 +533,18 @@ class ChangeCall:
 
     def _settled(self) -> list[Event]:
         """Return what became of each target."""
-        path, holds = self.command.path, self._holds
-        events: list[Event] = []
-        for fate in self.fates:
-            error = None if fate.error is None else error_record(fate.error, self.redactor)
-            opened = holds and (fate.outcome != "already" or fate.shares or fate.foreign)
-            hold = self._hold_id(fate) if opened else None
-            keeps = opened and not fate.foreign and fate.outcome in ("done", "already")
-            state = self._shown_state(fate) if keeps else None
-            events.append(ev.TargetSettled(path, fate.target.identity, fate.outcome, error, hold, state))  # type: ignore[arg-type]
-        return events
+        return [
+            ev.TargetsSettled(self.command.path, [self._settled_target(fate) for fate in some])
+            for some in _portions(self.fates)
+        ]
+
+    def _settled_target(self, fate: _Fate) -> ev.SettledTarget:
+        error = None if fate.error is None else error_record(fate.error, self.redactor)
+        opened = self._holds and (fate.outcome != "already" or fate.shares or fate.foreign)
+        hold = self._hold_id(fate) if opened else None
+        keeps = opened and not fate.foreign and fate.outcome in ("done", "already")
+        state = self._shown_state(fate) if keeps else None
+        return ev.SettledTarget(fate.target.identity, fate.outcome, error, hold, state)  # type: ignore[arg-type]
 
     def _shown_state(self, fate: _Fate) -> Any:
         """Return what was last seen of a target as plain data without secrets."""
@@ -579,8 +585,9 @@ def _close(fates: list[_Fate], outcome: str, exc: ConnectorError | None = None) 
             fate.outcome, fate.error = outcome, exc
 
 
-def _only_list(spec: ActionSpec) -> str:
-    return next(parameter.name for parameter in spec.parameters if parameter.is_list)
+def _portions(entries: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for at in range(0, len(entries), _IN_ONE_RECORD):
+        yield entries[at : at + _IN_ONE_RECORD]
 
 
 def _shown(state: Any) -> str:

@@ -31,7 +31,7 @@ from hikeshi.core import (
 from hikeshi.core import events as ev
 from hikeshi.core.commands import Command
 from hikeshi.core.events import Event
-from hikeshi.core.large import LARGEST_INLINE_BYTES, load_all, move_out, value_of
+from hikeshi.core.large import LARGEST_INLINE_BYTES, load_all, looks_large, move_out, value_of
 from hikeshi.journal import (
     Journal,
     JournalError,
@@ -340,20 +340,30 @@ class Driver:
         return self._encoded(event, blobs, self._clock.now())[0]
 
     def _encoded(self, event: Event, blobs: dict[str, bytes], at: datetime) -> tuple[bytes, dict[str, Any] | None]:
-        """Return an event's bytes; and its data, unless something in it was masked or is stored elsewhere."""
+        """Return an event's bytes; and its data, unless something in it was masked."""
         data = encode_event(event)
-        run, seq, kind, path = self.state.run, self.state.seq + 1, type(event).__name__, event.path
-        encoded = encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data)
-        is_masked = self._redactor.holds(encoded.decode())
+        encoded, small, moved = self._stored_form(event, event.path, data, at)
+        is_masked = any(self._redactor.holds(content.decode()) for content in (encoded, *moved.values()))
         if is_masked:
             data = {name: without_secrets(self._redactor, name, value) for name, value in data.items()}
-            path = self._redactor.names(event.path)
-            encoded = encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data)
-        if len(encoded) > LARGEST_INLINE_BYTES:
+            encoded, small, moved = self._stored_form(event, self._redactor.names(event.path), data, at)
+        blobs.update(moved)
+        return encoded, None if is_masked else small
+
+    def _stored_form(
+        self, event: Event, path: str, data: dict[str, Any], at: datetime
+    ) -> tuple[bytes, dict[str, Any], dict[str, bytes]]:
+        """Return the bytes of a record, its data without what is large in it, and what is, by hash."""
+        moved: dict[str, bytes] = {}
+        if looks_large(data):  # to encode it only to find that it is too large takes its time, too
             data, moved = move_out(data)
-            blobs.update(moved)
-            return encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data), None
-        return encoded, None if is_masked else data
+        run, seq, kind = self.state.run, self.state.seq + 1, type(event).__name__
+        encoded = encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data)
+        if len(encoded) > LARGEST_INLINE_BYTES and not moved:
+            data, moved = move_out(data)
+            if moved:
+                encoded = encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data)
+        return encoded, data, moved
 
     def _bring(self, batch: _Batch) -> None:
         """Load the values that decisions wait for. They are forgotten when the decisions are made."""

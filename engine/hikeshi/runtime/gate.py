@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hikeshi.runtime.ledger import Ledger
     from hikeshi.runtime.planned import Planned
     from hikeshi.runtime.rules import Rules
+    from hikeshi.runtime.together import Together
 
 __all__ = ["Gate", "Recorder"]
 
@@ -57,6 +58,7 @@ class Gate:
     carry: Carry | None = None
     planned: Planned | None = None  # of a run that applies a plan
     rules: Rules | None = None
+    _together: Together | None = None
 
     async def perform(self, command: StartAction, record: Recorder) -> list[Event]:
         """Carry out one attempt and return the events that say how it ended; `record` stores what comes before that.
@@ -150,6 +152,12 @@ class Gate:
         change = ChangeCall(self.run, spec, command, typed, connector, self.clock, self.redactor, self.ledger)
         change.check, change.planned = self.check, self.planned
         change.rules = None if command.releases else self.rules
+        if command.releases and spec.batched:
+            if self._together is None:
+                from hikeshi.runtime.together import Together
+
+                self._together = Together()
+            change.together = self._together
         return change
 
     def _where(self, spec: ActionSpec, typed: dict[str, Any], command: StartAction) -> tuple[str, ...]:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from hikeshi.capabilities import ActionSpec, Catalogue, UnknownAction
-from hikeshi.connector.errors import ConnectorError, Invalid
+from hikeshi.connector.errors import ConnectorError
 from hikeshi.connector.registry import ConnectorNotUsable
 from hikeshi.quick_dataclass import dataclass
 from hikeshi.runtime.arguments import typed_arguments
 from hikeshi.runtime.errors import error_record
 from hikeshi.runtime.instances import Instances
 from hikeshi.runtime.ledger import Hold
-from hikeshi.runtime.reads import read_one
-from hikeshi.runtime.standing import Standing, standing_of, verb_of
+from hikeshi.runtime.standing import Standing, standing_of
+from hikeshi.runtime.states import states_of
 from hikeshi.runtime.targets import targets_of
 from hikeshi.secrets import Redactor, SecretUnavailable
 
@@ -79,27 +79,12 @@ class HoldReader:
         there = [hold for hold in holds if hold.target in values]
         if not there:
             return lost
-        states = await self._states(spec, typed, [values[hold.target] for hold in there], holds[0].connector)
+        targets, connector = [values[hold.target] for hold in there], self._instances.get(holds[0].connector)
+        states = await states_of(spec, typed, targets, connector, _TIMEOUT_S)
         return {
             **lost,
             **{hold.hold: self._judge(spec, hold, state) for hold, state in zip(there, states, strict=True)},
         }
-
-    async def _states(self, spec: ActionSpec, typed: Mapping[str, Any], values: list[Any], instance: str) -> list[Any]:
-        assert spec.marks.verify is not None
-        verify = verb_of(spec, spec.marks.verify)
-        arguments = {name: typed[name] for name in verify.by_name if name in typed}
-        if spec.batched:
-            arguments[next(each.name for each in verify.parameters if each.is_list)] = values
-        answer = await read_one(verify, verify.verb, arguments, self._instances.get(instance), "live", _TIMEOUT_S)
-        try:
-            checked = spec.output_adapter.validate_python(answer)
-        except ValueError:  # pydantic's is one
-            raise Invalid(f"{instance}: {verify.name} gave something else than it declares") from None
-        states = list(checked) if spec.batched else [checked]
-        if len(states) != len(values):
-            raise Invalid(f"{instance}: {verify.name} answered for {len(states)} of {len(values)} targets")
-        return states
 
     def _judge(self, spec: ActionSpec, hold: Hold, state: Any) -> Reading:
         plain = self._redactor.data(state.model_dump(mode="json"))

@@ -33,8 +33,7 @@ class HoldsProjection:
     """One row for each change of one target, from before it was sent until it is undone."""
 
     name = "holds"
-    version = 6
-    together = frozenset({"HoldOpened", "TargetSettled"})
+    version = 7
     schema = """
         CREATE TABLE holds (
             hold TEXT PRIMARY KEY,
@@ -47,6 +46,7 @@ class HoldsProjection:
             prior TEXT NOT NULL,
             state TEXT,
             undo TEXT NOT NULL,
+            own TEXT,
             status TEXT NOT NULL,
             opened_at TEXT NOT NULL,
             settled_at TEXT,
@@ -74,9 +74,9 @@ class HoldsProjection:
     def apply(self, tx: sqlite3.Connection, record: Record) -> None:
         data: Mapping[str, Any] = record.data
         match record.kind:
-            case "HoldOpened":
+            case "HoldsOpened":
                 _opened(tx, record, data)
-            case "TargetSettled" if data["hold"] is not None:
+            case "TargetsSettled":
                 _settled(tx, record, data)
             case "StepResolved":
                 _resolved(tx, record, data)
@@ -98,16 +98,10 @@ class HoldsProjection:
             case "RunFinished":
                 _release_ended(tx, record)
 
-    def apply_together(self, tx: sqlite3.Connection, records: Sequence[Record]) -> None:
-        if records[0].kind == "HoldOpened":
-            tx.executemany(_OPEN, [_opened_row(record, record.data) for record in records])
-        else:
-            _all_settled(tx, records)
-
 
 _OPEN = (
-    "INSERT INTO holds (hold, run, path, action, connector, target, label, prior, undo, status, opened_at,"
-    " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'opening', ?, ?)"
+    "INSERT INTO holds (hold, run, path, action, connector, target, label, prior, undo, own, status, opened_at,"
+    " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'opening', ?, ?)"
     " ON CONFLICT (hold) DO UPDATE SET status = 'opening', settled_at = NULL"
 )
 # One without an inverse is recorded as done, never as held.
@@ -118,63 +112,67 @@ _SETTLE = (
 
 
 def _opened(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
-    tx.execute(_OPEN, _opened_row(record, data))
+    """Note what is about to be changed. What each hold's inverse takes of its own stands beside what all share."""
+    each, at = data["each"], record.at.isoformat()
+    undo = _text(data["undo"] if each is None else {**data["undo"], "each": each})
+    rows = [
+        (
+            hold["hold"],
+            record.run,
+            record.path,
+            data["action"],
+            data["instance"],
+            hold["target"],
+            hold["label"],
+            _text(hold["prior"]),
+            undo,
+            None if each is None else _text(hold["own"]),
+            at,
+            data["expires_at"],
+        )
+        for hold in data["opened"]
+    ]
+    tx.executemany(_OPEN, rows)
 
 
-def _opened_row(record: Record, data: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (
-        data["hold"],
-        record.run,
-        record.path,
-        data["action"],
-        data["instance"],
-        data["target"],
-        data["label"],
-        json.dumps(data["prior"]),
-        json.dumps(data["undo"]),
-        record.at.isoformat(),
-        data["expires_at"],
-    )
+def _text(value: Any) -> str:
+    """Return a value as JSON. There are three of them for each target, and json would take five times as long."""
+    from pydantic_core import to_json
 
-
-def _settled(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
-    """Note what became of a change."""
-    status = _status_of(data)
-    if status == "active" and _closes_others(tx, record, data):
-        status = "done"
-    tx.execute(_SETTLE, _settled_row(record, data, status))
+    try:
+        return to_json(value).decode()
+    except ValueError:  # half of a surrogate pair has no form in UTF-8
+        return json.dumps(value)
 
 
 def _status_of(data: Mapping[str, Any]) -> str:
     """Return what becomes of a hold. What was so already and is not kept here is somebody else's."""
-    if data["outcome"] == "already" and data.get("state") is None:
+    if data["outcome"] == "already" and data["state"] is None:
         return "void"
     return _STATUS[str(data["outcome"])]
 
 
 def _settled_row(record: Record, data: Mapping[str, Any], status: str) -> tuple[Any, ...]:
-    state = data.get("state")
+    state = data["state"]
     end = state.get("expires_at") if isinstance(state, Mapping) else None
     look_at = _look_at(end) if isinstance(end, str) else None
-    return (status, status, record.at.isoformat(), json.dumps(state), look_at, data["hold"])
+    return (status, status, record.at.isoformat(), _text(state), look_at, data["hold"])
 
 
-def _all_settled(tx: sqlite3.Connection, records: Sequence[Record]) -> None:
-    """Note what became of many changes as `_settled` does of each, looking only once for what else is held."""
-    held = _held_among(tx, [str(record.data["target"]) for record in records])
+def _settled(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
+    """Note what became of changes, one after the other, looking only once for what else is held."""
+    settled = [each for each in data["settled"] if each["hold"] is not None]
+    held = _held_among(tx, [str(each["target"]) for each in settled])
     rows: list[tuple[Any, ...]] = []
-    for record in records:
-        data: Mapping[str, Any] = record.data
-        if data["hold"] is None:
-            continue
-        status = _status_of(data)
+    for each in settled:
+        status = _status_of(each)
         if status == "active":
-            if data["target"] in held:
+            if each["target"] in held:
                 tx.executemany(_SETTLE, rows)  # what came before it may be among what it closes
                 rows.clear()
-                status = "done" if _closes_others(tx, record, data) else status
-            held.add(data["target"])
-        rows.append(_settled_row(record, data, status))
+                status = "done" if _closes_others(tx, record, each) else status
+            held.add(each["target"])
+        rows.append(_settled_row(record, each, status))
     tx.executemany(_SETTLE, rows)
 
 

@@ -189,7 +189,7 @@ def _hold(row: Any) -> Hold:
         row["target"],
         row["label"],
         from_json(json.loads(row["prior"])),
-        from_json(json.loads(row["undo"])),  # type: ignore[arg-type]  # a map, as we wrote it
+        _undo(row),
         row["status"],
         datetime.fromisoformat(row["opened_at"]),
         _time(row["expires_at"]),
@@ -204,6 +204,14 @@ def _hold(row: Any) -> Hold:
         row["release_error"],
         _time(row["retry_at"]),
     )
+
+
+def _undo(row: Any) -> Mapping[str, Any] | None:
+    undo: Any = from_json(json.loads(row["undo"]))
+    if undo is None or "each" not in undo:
+        return undo
+    own = from_json(json.loads(row["own"]))
+    return {"action": undo["action"], "arguments": {**undo["arguments"], undo["each"]: [own]}}
 
 
 def _time(text: str | None) -> datetime | None:

@@ -11,7 +11,7 @@ __all__ = ["without_secrets"]
 # What the engine wrote itself and reads back; everything else in an event may have come from outside.
 _OWN = frozenset(
     {"playbook", "sources", "digests", "mode", "routes", "engine", "owner", "action", "effect", "connector", "instance"}
-    | {"at", "key", "hold", "target", "outcome", "status", "due_at", "failures"}
+    | {"at", "key", "hold", "target", "outcome", "each", "status", "due_at", "failures"}
     | {"kind", "digest", "by", "decision", "approval", "signals", "wake_at", "expires_at", "holder", "to", "request"}
 )
 _OWN_INSIDE = {
@@ -22,6 +22,8 @@ _OWN_INSIDE = {
     "holds": ("hold", "action", "at", "target"),
     "fields": ("name", "type", "required"),
     "undo": ("action",),
+    "opened": ("hold", "target"),
+    "settled": ("target", "outcome", "hold"),
 }
 
 
@@ -33,5 +35,11 @@ def without_secrets(redactor: Redactor, name: str, value: Any) -> Any:
         return [without_secrets(redactor, name, entry) for entry in value]
     if isinstance(value, dict) and name in _OWN_INSIDE:
         own = _OWN_INSIDE[name]
-        return {key: redactor.names(item) if key in own else redactor.data(item) for key, item in value.items()}
+        return {key: _inside(redactor, key, item, own) for key, item in value.items()}
     return redactor.data(value)
+
+
+def _inside(redactor: Redactor, key: str, item: Any, own: tuple[str, ...]) -> Any:
+    if key in own:
+        return redactor.names(item)
+    return without_secrets(redactor, key, item) if key == "error" else redactor.data(item)

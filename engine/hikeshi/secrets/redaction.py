@@ -22,6 +22,7 @@ _WORD = re.compile(r"[a-z][a-z_.-]{0,30}")  # what could as well be the name of 
 _LINE = 16  # so long is a line of a key at least; a shorter one could as well be a line of anything
 _MOST_LINES = 200  # a private key has fewer than a hundred; each more costs in every text that is written
 _HEX_ESCAPE = re.compile("%[0-9A-F]{2}")
+_FLAT = frozenset({str, int, float, bool, type(None)})
 
 
 class Redactor:
@@ -53,7 +54,7 @@ class Redactor:
 
     def data(self, value: Any) -> Any:
         """Return plain data with every known secret masked, in values, and in keys as `names` does."""
-        return self._data(value, self._needles) if self._needles else value
+        return self._data(value, self._needles) if self._needles and not self._is_free(value) else value
 
     def names(self, value: Any) -> Any:
         """Return plain data that the engine wrote itself with every secret masked that is no ordinary word.
@@ -61,6 +62,12 @@ class Redactor:
         A password such as "host" must not turn the name of a field into something that nobody can read back.
         """
         return self._data(value, self._strong) if self._strong else value
+
+    def _is_free(self, value: Any) -> bool:
+        """Say whether a flat map holds no secret: most states are such, and a change may be of many targets."""
+        if type(value) is not dict or not _FLAT.issuperset(map(type, value.values())):
+            return False
+        return not self.holds("\n".join([*value, *(each for each in value.values() if type(each) is str)]))
 
     def _data(self, value: Any, needles: Sequence[str]) -> Any:
         if isinstance(value, str):

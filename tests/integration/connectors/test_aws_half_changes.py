@@ -84,7 +84,8 @@ class Account:
 
         recorded += await call.make(record)
         ends = [type(each).__name__ for each in recorded if isinstance(each, ENDS)]
-        return [*(each.outcome for each in recorded if isinstance(each, ev.TargetSettled)), *ends]
+        settled = [each for event in recorded if isinstance(event, ev.TargetsSettled) for each in event.settled]
+        return [*(each.outcome for each in settled), *ends]
 
 
 ENDS = (ev.ActionSucceeded, ev.ActionFailed, ev.ActionUnknown)

@@ -19,15 +19,23 @@ from hikeshi.testing.run_harness import make_program
 AT = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 PLAYBOOK = '{"id": "p", "steps": [{"id": "a", "set": {"x": "1"}}]}'
 STATE = {"value": "198.51.100.7", "ports": [1, 2.5, None, True], "text": "\ud800 ü", "$hikeshi": "from outside"}
-OPENED = ev.HoldOpened(
-    "block", "h1", "firewall.block_indicators", "fw", "ipv4:198.51.100.7", "198.51.100.7", STATE, {"action": "x"}, AT
+TARGET = "ipv4:198.51.100.7"
+OPENED = ev.HoldsOpened(
+    "block",
+    "firewall.block_indicators",
+    "fw",
+    [ev.OpenedHold("h1", TARGET, "198.51.100.7", STATE, STATE), ev.OpenedHold("h2", "t", "t", None)],
+    {"action": "x", "arguments": {"reason": "r"}},
+    "indicators",
+    AT,
 )
 NOTED = [
     OPENED,
-    ev.HoldOpened("block", "h2", "a.b", "fw", "t", "t", Stored("0" * 64, 70_000)),
-    ev.HoldOpened("block", "h3", "a.b", "fw", "t", "t", {"seen": Unknown("text", "not read")}),
-    ev.TargetSettled("block", "ipv4:198.51.100.7", "done", None, "h1", STATE),
-    ev.TargetSettled("block", "ipv4:198.51.100.7", "already"),
+    ev.HoldsOpened("block", "a.b", "fw", [ev.OpenedHold("h2", "t", "t", Stored("0" * 64, 70_000))]),
+    ev.HoldsOpened("block", "a.b", "fw", [ev.OpenedHold("h3", "t", "t", {"seen": Unknown("text", "not read")})]),
+    ev.TargetsSettled("block", [ev.SettledTarget(TARGET, "done", None, "h1", STATE), ev.SettledTarget("t", "already")]),
+    ev.TargetsSettled("block", [ev.SettledTarget(TARGET, "already")]),
+    ev.TargetsSettled("block", [ev.SettledTarget("t", "done", None, "h1", Stored("0" * 64, 70_000))]),
 ]
 
 
@@ -63,4 +71,6 @@ def test_noting_comes_to_the_state_that_folding_the_bytes_comes_to(event: Event)
 def test_what_a_state_keeps_something_of_is_read_back() -> None:
     """An answer changes the state, and an error may come back in another form."""
     assert not is_only_noted(ev.ActionSucceeded("block", 1, None))
-    assert not is_only_noted(ev.TargetSettled("block", "t", "failed", ErrorRecord("refused", "no")))
+    failed = ev.SettledTarget("t", "failed", ErrorRecord("refused", "no"))
+    assert not is_only_noted(ev.TargetsSettled("block", [failed]))
+    assert not is_only_noted(ev.TargetsSettled("block", [ev.SettledTarget("u", "done"), failed]))

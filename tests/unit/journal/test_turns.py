@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.safety(19)
 
 Open = Callable[..., SqliteJournal]
 Encode = Callable[..., list[bytes]]
+AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
 class Threads:
@@ -76,7 +78,15 @@ def writer(batches: Batches) -> Iterator[Writer]:
 
 
 def append_of(records: int = 1) -> Append:
-    return Append("a", 1, [None] * records)  # type: ignore[list-item]  # nobody looks at them
+    return Append("a", 1, [Record("a", 1, AT, "Noted", "", {}, b"{}")] * records)
+
+
+async def test_large_records_are_left_to_the_thread(writer: Writer, batches: Batches) -> None:
+    """One record may hold a thousand targets."""
+    await writer.write(append_of())
+    large = Record("a", 1, AT, "HoldsOpened", "", {}, b" " * 1_000_000)
+    await writer.write(Append("a", 1, [large]))
+    assert threading.get_ident() not in batches.threads
 
 
 async def test_the_first_commit_holds_up_no_loop(writer: Writer, batches: Batches) -> None:

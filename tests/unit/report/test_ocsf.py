@@ -81,12 +81,12 @@ def intended(action: str = "badge.lock", target: str = "badges:badge:7") -> dict
 
 
 def opened(undo: Any) -> dict[str, Any]:
-    data = {"hold": "h", "action": "badge.lock", "instance": "badges", "target": "badges:badge:7", "label": "badge 7"}
-    return {**data, "prior": None, "undo": undo}
+    hold = {"hold": "h", "target": "badges:badge:7", "label": "badge 7", "prior": None}
+    return {"action": "badge.lock", "instance": "badges", "opened": [hold], "undo": undo}
 
 
 def settled(outcome: str, error: dict[str, str] | None = None) -> dict[str, Any]:
-    return {"target": "badges:badge:7", "outcome": outcome, "error": error}
+    return {"settled": [{"target": "badges:badge:7", "outcome": outcome, "error": error}]}
 
 
 @pytest.mark.safety(25)
@@ -173,7 +173,7 @@ async def test_two_exports_agree(harness: RunHarness) -> None:
 async def test_a_dry_run_is_no_event(harness: RunHarness) -> None:
     """Nothing was sent."""
     assert list(ocsf_events((await harness.plan(ISOLATE)).records)) == []
-    done = ("ActionIntended", "p", intended()), ("TargetSettled", "p", settled("done"))
+    done = ("ActionIntended", "p", intended()), ("TargetsSettled", "p", settled("done"))
     assert (len(recorded(*done)), recorded(*done, mode="plan")) == (1, [])
 
 
@@ -203,14 +203,14 @@ async def test_attempts_are_one_event_with_the_last_word(harness: RunHarness) ->
 
 def test_what_somebody_else_did_meanwhile_is_not_claimed() -> None:
     """An attempt failed, and the next one found it so already: what was sent had no effect."""
-    failed = ("TargetSettled", "p", settled("failed", {"kind": "unavailable", "message": "busy"}))
-    (event,) = recorded(("ActionIntended", "p", intended()), failed, ("TargetSettled", "p", settled("already")))
+    failed = ("TargetsSettled", "p", settled("failed", {"kind": "unavailable", "message": "busy"}))
+    (event,) = recorded(("ActionIntended", "p", intended()), failed, ("TargetsSettled", "p", settled("already")))
     assert event["status"] == "Failure"
 
 
 def test_times_are_exact_milliseconds() -> None:
     """From the intent, which is the first record after the start, to the last word."""
-    (event,) = recorded(("ActionIntended", "p", intended()), ("TargetSettled", "p", settled("done")))
+    (event,) = recorded(("ActionIntended", "p", intended()), ("TargetsSettled", "p", settled("done")))
     assert (event["start_time"], event["time"]) == (AT_MS + 1000, AT_MS + 2000)
 
 
@@ -218,9 +218,9 @@ def test_times_are_exact_milliseconds() -> None:
     ("facts", "status_id", "detail"),
     [
         ([], 0, "no outcome is recorded yet"),
-        ([("TargetSettled", "p", settled("unknown", {"kind": "timeout", "message": "lost"}))], 0, "lost"),
-        ([("TargetSettled", "p", settled("done"))], 1, None),
-        ([("TargetSettled", "p", settled("failed", {"kind": "forbidden", "message": "no"}))], 2, "no"),
+        ([("TargetsSettled", "p", settled("unknown", {"kind": "timeout", "message": "lost"}))], 0, "lost"),
+        ([("TargetsSettled", "p", settled("done"))], 1, None),
+        ([("TargetsSettled", "p", settled("failed", {"kind": "forbidden", "message": "no"}))], 2, "no"),
     ],
 )
 def test_outcomes_are_statuses(facts: list[tuple[str, str, dict[str, Any]]], status_id: int, detail: str) -> None:
@@ -233,7 +233,7 @@ def test_outcomes_are_statuses(facts: list[tuple[str, str, dict[str, Any]]], sta
 @pytest.mark.parametrize(("happened", "status"), [(True, "Success"), (False, "Failure")])
 def test_a_person_decides_what_was_unknown(happened: bool, status: str) -> None:
     """The event keeps its identity, and says who."""
-    lost = [("ActionIntended", "p", intended()), ("TargetSettled", "p", settled("unknown"))]
+    lost = [("ActionIntended", "p", intended()), ("TargetsSettled", "p", settled("unknown"))]
     (before,) = recorded(*lost)
     (event,) = recorded(*lost, ("StepResolved", "p", {"happened": happened, "actor": "ken"}))
     assert (event["status"], event["unmapped"]["resolved_by"]) == (status, "ken")
@@ -244,8 +244,8 @@ def test_a_person_decides_what_was_unknown(happened: bool, status: str) -> None:
 @pytest.mark.parametrize("kind", ["refused", "route_refused"])
 def test_what_the_engine_held_back_is_no_event(kind: str) -> None:
     """The kill switch after the intent: nothing left. If an earlier attempt did leave, that one counts."""
-    held = ("TargetSettled", "p", settled("failed", {"kind": kind, "message": "stopped"}))
-    failed = ("TargetSettled", "p", settled("failed", {"kind": "unavailable", "message": "busy"}))
+    held = ("TargetsSettled", "p", settled("failed", {"kind": kind, "message": "stopped"}))
+    failed = ("TargetsSettled", "p", settled("failed", {"kind": "unavailable", "message": "busy"}))
     assert recorded(("ActionIntended", "p", intended()), held) == []
     (event,) = recorded(("ActionIntended", "p", intended()), failed, ("ActionIntended", "p", intended()), held)
     assert (event["status"], event["status_detail"]) == ("Failure", "busy")
@@ -254,14 +254,14 @@ def test_what_the_engine_held_back_is_no_event(kind: str) -> None:
 @pytest.mark.safety(25)
 def test_a_containment_that_nobody_has_heard_of_is_a_remediation() -> None:
     """A product's own change: with an inverse it contains something, without one it is a call; a release restores."""
-    lock, done = ("ActionIntended", "p", intended()), ("TargetSettled", "p", settled("done"))
-    (held,) = recorded(lock, ("HoldOpened", "p", opened({"action": "badge.unlock", "arguments": {}})), done)
-    (gone,) = recorded(lock, ("HoldOpened", "p", opened(None)), done)
+    lock, done = ("ActionIntended", "p", intended()), ("TargetsSettled", "p", settled("done"))
+    (held,) = recorded(lock, ("HoldsOpened", "p", opened({"action": "badge.unlock", "arguments": {}})), done)
+    (gone,) = recorded(lock, ("HoldsOpened", "p", opened(None)), done)
     hold = {"hold": "h", "action": "badge.unlock", "arguments": {}, "target": "badges:badge:7", "label": "badge 7"}
     (back,) = recorded(
         ("HoldsFound", "rel", {"holds": [hold]}),
         ("ActionIntended", "rel[h]", intended("badge.unlock")),
-        ("TargetSettled", "rel[h]", settled("done")),
+        ("TargetsSettled", "rel[h]", settled("done")),
         reason="undo r: false alarm",
     )
     assert (held["class_uid"], held["activity_id"], held["activity_name"]) == (7001, 99, "badge.lock")
@@ -278,7 +278,7 @@ def test_undoing_a_release_is_a_restoration_too() -> None:
     (event,) = recorded(
         ("HoldsFound", "rel", {"holds": [hold]}),
         ("ActionIntended", "rel[h]", intended("edr.isolate_host")),
-        ("TargetSettled", "rel[h]", settled("done")),
+        ("TargetsSettled", "rel[h]", settled("done")),
     )
     assert (event["class_uid"], event["activity_id"], event["metadata"]["event_code"]) == (7004, 3, "edr.isolate_host")
 

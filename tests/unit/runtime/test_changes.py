@@ -46,7 +46,7 @@ def kinds(outcome: Outcome, path: str) -> list[str]:
 
 
 def settled(outcome: Outcome) -> dict[str, str]:
-    return {event.target: event.outcome for event in outcome.of(ev.TargetSettled)}
+    return {each.target: each.outcome for event in outcome.of(ev.TargetsSettled) for each in event.settled}
 
 
 async def test_a_change_is_intended_sent_seen_and_held(harness: RunHarness) -> None:
@@ -55,17 +55,18 @@ async def test_a_change_is_intended_sent_seen_and_held(harness: RunHarness) -> N
     assert kinds(outcome, "iso") == [
         "ActionRequested",
         "ActionIntended",
-        "HoldOpened",
-        "TargetSettled",
+        "HoldsOpened",
+        "TargetsSettled",
         "ActionSucceeded",
     ]
     assert outcome.outputs["iso"] == {"connector": "fake", "host_id": "id-pc1", "state": "isolated"}
     assert harness.holds() == {"pc1": "active"}
     (intended,) = outcome.of(ev.ActionIntended)
     assert intended.prior[0]["state"]["state"] == "normal"
-    (hold,) = outcome.of(ev.HoldOpened)
-    assert hold.undo["action"] == "edr.release_host"
-    assert hold.undo["arguments"]["host"]["id"] == "id-pc1"
+    (holds,) = outcome.of(ev.HoldsOpened)
+    assert len(holds.opened) == 1
+    assert holds.undo["action"] == "edr.release_host"
+    assert holds.undo["arguments"]["host"]["id"] == "id-pc1"
 
 
 async def test_a_goal_that_is_reached_already_sends_nothing(harness: RunHarness) -> None:
@@ -101,7 +102,7 @@ async def test_the_intent_is_stored_when_the_connector_is_called(harness: RunHar
     harness.world.on_call = look
     await harness.run(ISOLATE)
     ((stored, holds),) = seen
-    assert stored[-2:] == ["ActionIntended", "HoldOpened"]
+    assert stored[-2:] == ["ActionIntended", "HoldsOpened"]
     assert holds == {"pc1": "opening"}
 
 
@@ -277,7 +278,7 @@ steps:
   - {id: end, action: identity.revoke_sessions, with: {user: "{{ steps.find }}", reason: r}}
 """)
     assert outcome.status == "succeeded"
-    assert outcome.of(ev.HoldOpened)[0].undo is None
+    assert outcome.of(ev.HoldsOpened)[0].undo is None
     assert harness.holds() == {"mei@example.com": "done"}
 
 
@@ -373,7 +374,7 @@ async def test_what_somebody_else_did_meanwhile_is_theirs(harness: RunHarness) -
     harness.world.script("isolate_host", Fault("lost", Conflict("it is under way")))
     outcome = await harness.run(ISOLATE)
 
-    (settled,) = outcome.of(ev.TargetSettled)
+    ((settled,),) = (event.settled for event in outcome.of(ev.TargetsSettled))
     assert (outcome.status_of("iso"), settled.outcome, settled.state) == (StepStatus.SUCCEEDED, "already", None)
     assert outcome.of(ev.ActionSucceeded, "iso")[0].already
     assert harness.holds() == {"pc1": "void"}
@@ -386,7 +387,7 @@ async def test_what_another_run_of_ours_did_meanwhile_is_held_by_both(harness: R
     harness.world.script("isolate_host", Fault("lost", Conflict("it is under way")))
     outcome = await harness.run(ISOLATE, run="run-2")
 
-    assert outcome.of(ev.TargetSettled)[0].outcome == "done"
+    assert outcome.of(ev.TargetsSettled)[0].settled[0].outcome == "done"
     assert [row["status"] for row in harness.journal.query("SELECT status FROM holds ORDER BY opened_at", ())].count(
         "active"
     ) >= 1

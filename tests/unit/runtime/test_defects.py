@@ -196,9 +196,9 @@ async def test_the_time_of_one_attempt_is_bounded(harness: RunHarness) -> None:
     assert told.error.applied == "maybe"
     assert [type(event).__name__ for event in stored] == [
         "ActionIntended",
-        "HoldOpened",
+        "HoldsOpened",
         "ActionIntended",
-        "HoldOpened",
+        "HoldsOpened",
     ]
 
 

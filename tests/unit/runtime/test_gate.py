@@ -292,12 +292,12 @@ async def test_a_change_that_no_limit_is_about_is_not_counted(harness: RunHarnes
     limit = Limit("y:1", Per.RUN, at_most=5, actions=("identity.*",))
     free = Bench(harness, rules=Guardrails(limits=[limit]))
     await free.isolate()
-    assert free.kinds() == ["ActionIntended", "HoldOpened"]
+    assert free.kinds() == ["ActionIntended", "HoldsOpened"]
 
     everything = Guardrails(limits=[Limit("y:1", Per.RUN, at_most=5)])
     counted = Bench(harness, rules=everything)
     await counted.isolate("pc2")
-    assert counted.kinds() == ["TargetsCounted", "ActionIntended", "HoldOpened"]
+    assert counted.kinds() == ["TargetsCounted", "ActionIntended", "HoldsOpened"]
     (use,) = counted.stored[0].uses
     assert (use["target"], use["most"], use["consented"]) == ("fake:host:id-pc2", 5, False)
 
@@ -332,8 +332,8 @@ async def test_undoing_is_held_back_by_no_rule(harness: RunHarness) -> None:
     (refused,) = await bench.perform("edr.release_host", arguments)
     assert (type(refused), refused.code) == (ev.ChangeRefused, "protected")
     done = await bench.perform("edr.release_host", arguments, releases="h1")
-    assert [type(event) for event in done] == [ev.TargetSettled, ev.HoldReleased, ev.ActionSucceeded]
-    assert (done[0].outcome, done[0].hold, done[0].state) == ("done", None, None)
+    assert [type(event) for event in done] == [ev.TargetsSettled, ev.HoldReleased, ev.ActionSucceeded]
+    assert [(each.outcome, each.hold, each.state) for each in done[0].settled] == [("done", None, None)]
     assert harness.world.isolation["fake", "id-pc1"] == "normal"
 
 
@@ -462,7 +462,7 @@ async def test_a_state_for_each_target_or_nothing_is_sent(harness: RunHarness) -
 
     (failed,) = await bench.perform("firewall.block_indicators", {"indicators": addresses, "reason": "r"})
 
-    assert failed.error.message == "firewall.blocks_of answered for 2 of 3 targets"
+    assert failed.error.message == "fake: firewall.blocks_of answered for 2 of 3 targets"
     assert harness.world.sent() == []
 
 
@@ -502,7 +502,7 @@ async def test_what_is_so_already_has_no_hold(harness: RunHarness) -> None:
 
     settled, ended = await bench.isolate()
 
-    assert (settled.outcome, settled.hold, settled.state) == ("already", None, None)
+    assert [(each.outcome, each.hold, each.state) for each in settled.settled] == [("already", None, None)]
     assert (ended.already, ended.output["state"]) == (True, "isolated")
 
 
@@ -523,12 +523,11 @@ async def test_what_another_hold_keeps_so_is_held_as_well(
 
     *opened, settled, ended = await bench.isolate(**more)
 
-    assert [(event.prior, event.undo["action"]) for event in opened] == (
-        [(NORMAL, "edr.release_host")] if shares else []
-    )
-    assert (settled.outcome, settled.hold, settled.state) == (
-        ("already", opened[0].hold, isolated) if shares else ("already", None, None)
-    )
+    holds = [(each, event.undo["action"]) for event in opened for each in event.opened]
+    assert [(each.prior, undo) for each, undo in holds] == ([(NORMAL, "edr.release_host")] if shares else [])
+    assert [(each.outcome, each.hold, each.state) for each in settled.settled] == [
+        ("already", holds[0][0].hold, isolated) if shares else ("already", None, None)
+    ]
     assert ended.already is True
     assert harness.world.sent() == []
 
@@ -597,8 +596,9 @@ async def test_a_hold_is_named_so_that_people_can_type_it(harness: RunHarness) -
         harness.world.isolation.clear()
         bench.stored.clear()
         await bench.isolate(name, path=path)
-        holds.append(bench.stored[-1].hold)
+        holds += [each.hold for each in bench.stored[-1].opened]
 
+    assert len(holds) == 4
     assert all(re.fullmatch("[0-9a-f]{16}", hold) for hold in holds)
     assert holds[0] == holds[1]
     assert len(set(holds)) == 3
@@ -625,11 +625,11 @@ async def test_what_failed_of_a_batch_is_said_target_by_target(
     failures = {f"203.0.113.{at}": Forbidden(f"no {at}") for at in range(1, refused + 1)}
     bench.world.script("block_indicators", Fault("lost", PartialFailure(failures)))
 
-    *settled, ended = await bench.perform("firewall.block_indicators", {"indicators": addresses(count), "reason": "r"})
+    settled, ended = await bench.perform("firewall.block_indicators", {"indicators": addresses(count), "reason": "r"})
 
     assert ended.error.message == says
     assert ended.error.kind == ("forbidden" if refused == 1 else "partial")
-    assert [None if each.error is None else each.error.message for each in settled] == [
+    assert [None if each.error is None else each.error.message for each in settled.settled] == [
         f"no {at}" if at <= refused else None for at in range(1, count + 1)
     ]
 
@@ -672,7 +672,7 @@ async def test_what_was_never_read_back_was_not_seen(harness: RunHarness) -> Non
 
     settled, ended = await bench.seal(intent=intent)
 
-    assert (settled.outcome, type(ended)) == ("unknown", ev.ActionUnknown)
+    assert ([each.outcome for each in settled.settled], type(ended)) == (["unknown"], ev.ActionUnknown)
     assert ended.error.message == "the engine stopped while this was under way, and its state cannot be read back"
 
 

@@ -1,11 +1,13 @@
-"""The ledger of holds is the same, whether the records of an append were written together or one by one."""
+"""The ledger of holds is the same, whether targets stand in one record together or each in a record of its own."""
 
 from __future__ import annotations
 
+import itertools
+import json
 import random
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,84 +19,133 @@ from hikeshi.runtime.holds_projection import HoldsProjection
 AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 BLOCK, UNBLOCK = "firewall.block_indicators", "firewall.unblock_indicators"
 
-
-def opened(hold: str, target: str, action: str, undo: str | None, connector: str = "fw") -> tuple[str, dict[str, Any]]:
-    inverse = None if undo is None else {"action": undo, "arguments": {}}
-    data = {"hold": hold, "action": action, "instance": connector, "target": target, "label": target, "prior": None}
-    return "HoldOpened", {**data, "undo": inverse, "expires_at": None}
+Happening = tuple[str, dict[str, Any]]
 
 
-def settled(hold: str | None, target: str, outcome: str, end: str | None = None) -> tuple[str, dict[str, Any]]:
-    state = {"expires_at": end, "blocked": True}
-    return "TargetSettled", {"hold": hold, "target": target, "outcome": outcome, "error": None, "state": state}
+def opened(
+    *targets: tuple[str, str], action: str = BLOCK, undo: str | None = UNBLOCK, instance: str = "fw"
+) -> Happening:
+    """Return holds that are opened; each target is a hold's ID and what it is on."""
+    each = None if undo is None else "indicators"
+    inverse = None if undo is None else {"action": undo, "arguments": {"reason": "r"}}
+    holds = [
+        {"hold": hold, "target": target, "label": f"{target}!", "prior": {"of": hold}, "own": each and {"is": target}}
+        for hold, target in targets
+    ]
+    shared = {"action": action, "instance": instance, "undo": inverse, "each": each, "expires_at": None}
+    return "HoldsOpened", {"opened": holds, **shared}
 
 
-def records_of(events: Sequence[tuple[str, dict[str, Any]]]) -> list[Record]:
+def settled(*fates: tuple[str | None, str, str, str | None]) -> Happening:
+    """Return what became of targets; each fate is a hold's ID, its target, an outcome, and when the product ends it."""
+    return "TargetsSettled", {
+        "settled": [
+            {
+                "hold": hold,
+                "target": target,
+                "outcome": outcome,
+                "error": None,
+                "state": {"expires_at": end, "blocked": True},
+            }
+            for hold, target, outcome, end in fates
+        ]
+    }
+
+
+def records_of(happenings: Sequence[Happening]) -> list[Record]:
+    return [Record("r-1", seq, AT, kind, "block", data, b"") for seq, (kind, data) in enumerate(happenings, 1)]
+
+
+def one_by_one(happenings: Sequence[Happening]) -> list[Happening]:
+    """Return the same, each target in a record of its own."""
     return [
-        Record("r-1", seq, AT + timedelta(seconds=seq), kind, "block", data, b"")
-        for seq, (kind, data) in enumerate(events, 1)
+        (kind, {**data, name: [entry]})
+        for kind, data in happenings
+        for name in ("opened", "settled")
+        for entry in data.get(name, ())
     ]
 
 
-def ledger(records: Sequence[Record], *, together: bool) -> list[Any]:
+def ledger(happenings: Sequence[Happening]) -> list[dict[str, Any]]:
     projection = HoldsProjection()
-    with sqlite3.connect(":memory:") as tx:
-        tx.executescript(projection.schema)
-        if together:
-            Projections([projection]).apply_all(tx, records)
-        else:
-            for record in records:
-                projection.apply(tx, record)
-        rows = tx.execute("SELECT * FROM holds ORDER BY hold").fetchall()
+    tx = sqlite3.connect(":memory:")
+    tx.row_factory = sqlite3.Row
+    tx.executescript(projection.schema)
+    for record in records_of(happenings):
+        Projections([projection]).apply(tx, record)
+    rows = [dict(row) for row in tx.execute("SELECT * FROM holds ORDER BY hold")]
     tx.close()
     return rows
 
 
-def drawn(seed: int) -> list[Record]:
-    """Two appends' worth of holds and inverses on few targets, so that they meet on one target in one group."""
+def drawn(seed: int) -> list[Happening]:
+    """Holds and inverses on few targets, so that they meet on one target in one record."""
     draw = random.Random(seed)
-    events = []
+    happenings: list[Happening] = []
     for _ in range(3):
         names = [draw.randrange(12) for _ in range(8)]  # the name of a hold says its target, as the engine's does
         inverses = [(BLOCK, UNBLOCK), (UNBLOCK, BLOCK), (BLOCK, None)]
-        holds = [(f"h{name}", f"t{name % 4}", *draw.choice(inverses)) for name in names]
-        events += [opened(*each, connector=draw.choice(["fw", "other"])) for each in holds]
-        events += [
-            settled(
+        holds = [
+            (*draw.choice(inverses), draw.choice(["fw", "fw", "other"]), f"h{name}", f"t{name % 4}") for name in names
+        ]
+        alike = sorted(holds, key=lambda each: str(each[:3]))
+        for (action, undo, instance), group in itertools.groupby(alike, key=lambda each: each[:3]):
+            happenings.append(
+                opened(*((hold, target) for *_, hold, target in group), action=action, undo=undo, instance=instance)
+            )
+        fates = [
+            (
                 draw.choice([hold, hold, hold, None]),
                 target,
                 draw.choice(["done", "done", "already", "failed", "unknown"]),
                 draw.choice([None, "2026-03-04T06:00:00Z", "no time"]),
             )
-            for hold, target, *_ in holds
+            for *_, hold, target in holds
         ]
-    return records_of(events)
+        happenings.append(settled(*fates))
+    return happenings
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_written_together_is_written_one_by_one(seed: int) -> None:
-    """Holds on one target close each other in their order, also inside of one group."""
-    records = drawn(seed)
-    rows = ledger(records, together=True)
-    assert rows == ledger(records, together=False)
+    """Holds on one target close each other in their order, also inside of one record."""
+    happenings = drawn(seed)
+    apart = one_by_one(happenings)
+    assert len(apart) > len(happenings)
+    rows = ledger(happenings)
+    assert rows == ledger(apart)
     assert rows
 
 
-def test_an_inverse_closes_a_hold_that_became_active_just_before_it_in_the_group() -> None:
-    """What it closes was written by the same statement group, not before it."""
-    events = [opened("h1", "t", BLOCK, UNBLOCK), opened("h2", "t", UNBLOCK, BLOCK)]
-    records = records_of([*events, settled("h1", "t", "done"), settled("h2", "t", "done")])
-    statuses = {row[0]: row[10] for row in ledger(records, together=True)}
-    assert statuses == {"h1": "released", "h2": "done"}
+def test_what_is_drawn_meets_on_one_target() -> None:
+    """Else the comparison above would be of targets that have nothing to do with each other."""
+    statuses = {row["status"] for seed in range(60) for row in ledger(drawn(seed))}
+    assert statuses == {"opening", "active", "done", "released", "unknown", "void"}
 
 
-def test_a_failure_inside_of_a_group_says_where() -> None:
-    """Nothing of the append is kept, and the message names the records among which it was."""
-    kind, data = opened("h1", "t", BLOCK, UNBLOCK)
-    records = records_of([(kind, data), (kind, {**data, "hold": None})])
+def test_an_inverse_closes_a_hold_that_became_active_just_before_it_in_the_record() -> None:
+    """What it closes was settled by the same record, not before it."""
+    opening = [opened(("h1", "t")), opened(("h2", "t"), action=UNBLOCK, undo=BLOCK)]
+    rows = ledger([*opening, settled(("h1", "t", "done", None), ("h2", "t", "done", None))])
+    assert {row["hold"]: row["status"] for row in rows} == {"h1": "released", "h2": "done"}
+
+
+def test_each_hold_of_a_record_keeps_what_its_inverse_takes_of_its_own() -> None:
+    """Beside what all of them share, which stands there once for each; without an inverse there is neither."""
+    rows = ledger([opened(("h1", "t1"), ("h2", "t2")), opened(("h3", "t3"), undo=None)])
+    assert [row["own"] and json.loads(row["own"]) for row in rows] == [{"is": "t1"}, {"is": "t2"}, None]
+    shared = {"action": UNBLOCK, "arguments": {"reason": "r"}, "each": "indicators"}
+    assert [json.loads(row["undo"]) for row in rows] == [shared, shared, None]
+
+
+def test_a_failure_inside_of_a_record_says_where() -> None:
+    """The message names the record in which it was, though only its second target is at fault."""
+    records = records_of([opened(("h1", "t")), opened(("h2", "t"), (None, "t"))])  # type: ignore[arg-type]  # on purpose
     tx = sqlite3.connect(":memory:")
     tx.executescript(HoldsProjection.schema.replace("hold TEXT PRIMARY KEY", "hold TEXT PRIMARY KEY NOT NULL"))
-    with pytest.raises(ProjectionFailed, match="record 1 to 2") as caught:
-        Projections([HoldsProjection()]).apply_all(tx, records)
+    projections = Projections([HoldsProjection()])
+    projections.apply(tx, records[0])
+    with pytest.raises(ProjectionFailed, match=r"refused a HoldsOpened[\s\S]*run r-1, record 2\b") as caught:
+        projections.apply(tx, records[1])
     assert isinstance(caught.value, JournalError)
     tx.close()

@@ -172,7 +172,8 @@ async def test_a_change_of_many_targets_is_made_whole(people: Conversation) -> N
 
     assert outcome.status == "succeeded"
     assert len(people.harness.world.blocked) == 2000
-    assert len(outcome.of(ev.HoldOpened)) == 2000
+    assert [len(event.opened) for event in outcome.of(ev.HoldsOpened)] == [1000, 1000]
+    assert list(people.harness.holds().values()) == ["active"] * 2000
 
 
 async def test_a_value_that_is_gone_stops_the_run_and_nothing_is_made_up(people: Conversation) -> None:

@@ -112,7 +112,7 @@ async def test_a_run_is_not_left_while_an_action_is_under_way(office: Office) ->
 
     (cut,) = [node for path, node in state.nodes.items() if path.endswith(".cut")]
     assert cut.status == "succeeded"
-    assert kinds(office, state.run)[-3:] == ["TargetSettled", "ActionSucceeded", "RunParked"]
+    assert kinds(office, state.run)[-3:] == ["TargetsSettled", "ActionSucceeded", "RunParked"]
 
 
 async def test_a_signal_makes_it_due(office: Office) -> None:

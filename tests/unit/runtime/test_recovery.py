@@ -95,7 +95,7 @@ async def test_a_journal_that_fails_once_halts_the_run() -> None:
 
 async def test_a_journal_that_fails_after_sending_is_read_back_and_not_sent_again() -> None:
     """What was done while nothing could be stored is found by looking."""
-    harness, journal = dying("TargetSettled")
+    harness, journal = dying("TargetsSettled")
     await halted(harness)
     assert len(harness.world.sent()) == 1
     assert harness.holds() == {"pc1": "opening"}
@@ -124,9 +124,9 @@ async def test_an_intent_that_was_stored_but_never_sent_is_sent_after_looking() 
 
 async def test_what_is_under_way_at_the_product_is_not_sent_again_after_a_crash() -> None:
     """The product is still at it: neither as before nor as wanted. Sending again would be a second request."""
-    harness, journal = dying("TargetSettled")
+    harness, journal = dying("TargetsSettled")
     harness.world.script("isolate_host", Fault("slow", looks=60))
-    journal.kind = "TargetSettled"
+    journal.kind = "TargetsSettled"
     await halted_while_slow(harness)
     journal.revive()
     harness.world.pending[:] = [(25, take) for _, take in harness.world.pending]
@@ -144,7 +144,7 @@ async def halted_while_slow(harness: RunHarness) -> None:
 
 async def test_a_change_that_cannot_be_read_back_after_a_crash_is_unknown() -> None:
     """Nobody knows: the run waits for a person and sends nothing."""
-    harness, journal = dying("TargetSettled")
+    harness, journal = dying("TargetsSettled")
     await halted(harness)
     journal.revive()
     harness.world.script("isolation_of", *[Fault("before", Unavailable("down"))] * 30)
@@ -276,13 +276,14 @@ steps:
     action: firewall.block_indicators
     with: {indicators: [{kind: ipv4, value: 203.0.113.1}, {kind: ipv4, value: 203.0.113.2}], reason: r}
 """
-    harness, journal = dying("TargetSettled")
+    harness, journal = dying("TargetsSettled")
     harness.world.blocked.add(("fake", "203.0.113.1"))
     await halted(harness, text)
     journal.revive()
     outcome = await harness.go_on()
     assert len(harness.world.sent()) == 1
-    assert {event.target: event.outcome for event in outcome.of(ev.TargetSettled)} == {
+    settled = [each for event in outcome.of(ev.TargetsSettled) for each in event.settled]
+    assert {each.target: each.outcome for each in settled} == {
         "ipv4:203.0.113.1": "already",
         "ipv4:203.0.113.2": "done",
     }

@@ -1,0 +1,166 @@
+"""Undoing many changes: the product is asked once, and each hold has its own attempt, records and outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from hikeshi.connector.errors import (
+    Applied,
+    Conflict,
+    ConnectorError,
+    Forbidden,
+    PartialFailure,
+    Timeout,
+    Unavailable,
+)
+from hikeshi.core import events as ev
+from hikeshi.testing.fake_connector import Call, FakeWorld, Fault
+from hikeshi.testing.run_harness import Outcome, RunHarness
+
+TEXT = """
+id: t
+inputs: {found: {type: list, items: indicator, max_length: 5000}}
+steps:
+  - {action: firewall.block_indicators, with: {indicators: "{{ inputs.found }}", reason: r}}
+  - {id: free, release: inputs.found}
+"""
+
+
+@pytest.fixture
+def world() -> FakeWorld:
+    return FakeWorld()
+
+
+@pytest.fixture
+def harness(world: FakeWorld) -> RunHarness:
+    made = RunHarness()
+    made.world = world
+    return made
+
+
+async def released(harness: RunHarness, many: int) -> Outcome:
+    """Block so many addresses in one step, and release them in the next."""
+    return await harness.run(TEXT, inputs={"found": [f"203.0.{n // 250}.{n % 250}" for n in range(many)]})
+
+
+def sizes(calls: Sequence[Call], name: str = "indicators") -> list[int]:
+    return [len(call.arguments[name]) for call in calls]
+
+
+@pytest.mark.safety(20)
+async def test_what_is_released_together_is_sent_together(harness: RunHarness) -> None:
+    """Five hundred in a call; each hold is closed by its own record."""
+    outcome = await released(harness, 1200)
+
+    assert outcome.status == "succeeded"
+    assert sizes(harness.world.sent("unblock_indicators")) == [500, 500, 200]
+    assert sizes(harness.world.called("blocks_of"))[:5] == [1200, 1200, 500, 500, 200]
+    assert harness.world.blocked == set()
+    assert set(harness.holds().values()) == {"released"}
+    assert len({event.hold for event in outcome.of(ev.HoldReleased)}) == 1200
+    intended = [event for event in outcome.of(ev.ActionIntended) if event.action == "firewall.unblock_indicators"]
+    assert [len(event.targets) for event in intended] == [1] * 1200
+
+
+async def test_one_that_the_product_does_not_take_keeps_no_other_contained(harness: RunHarness) -> None:
+    """A call that is refused as a whole is halved until the one is alone."""
+    stubborn = "203.0.0.7"
+
+    async def refuse(call: Call) -> None:
+        if call.verb == "unblock_indicators" and any(each.value == stubborn for each in call.arguments["indicators"]):
+            raise Forbidden("this entry is read-only")
+
+    harness.world.on_call = refuse
+    outcome = await released(harness, 100)
+
+    assert outcome.status == "failed"
+    assert {label for label, status in harness.holds().items() if status != "released"} == {stubborn}
+    assert {value for _, value in harness.world.blocked} == {stubborn}
+    assert len(harness.world.sent("unblock_indicators")) < 20
+
+
+async def test_what_the_product_names_in_a_partial_failure_is_all_that_fails(harness: RunHarness) -> None:
+    """The others were accepted, and are not sent again."""
+    refused = PartialFailure({"203.0.0.3": Conflict("in use")})
+    harness.world.script("unblock_indicators", Fault("lost", refused))
+    outcome = await released(harness, 5)
+
+    assert outcome.status == "failed"
+    assert {label for label, status in harness.holds().items() if status != "released"} == {"203.0.0.3"}
+    assert sizes(harness.world.sent("unblock_indicators")) == [5]
+
+
+@pytest.mark.safety(7)
+async def test_an_answer_that_is_lost_makes_all_of_them_unknown_until_they_are_read(harness: RunHarness) -> None:
+    """Nothing is sent again: reading back shows that it took effect."""
+    harness.world.script("unblock_indicators", Fault("lost", Timeout("no answer", applied=Applied.MAYBE)))
+    outcome = await released(harness, 40)
+
+    assert outcome.status == "succeeded"
+    assert sizes(harness.world.sent("unblock_indicators")) == [40]
+    assert set(harness.holds().values()) == {"released"}
+
+
+@pytest.mark.safety(7)
+async def test_an_answer_that_is_lost_with_no_effect_is_told_of_each(harness: RunHarness) -> None:
+    """Each hold goes on by itself from there: they are tried again, together."""
+    harness.world.script("unblock_indicators", Fault("dropped", Timeout("no answer", applied=Applied.MAYBE)))
+    outcome = await released(harness, 40)
+
+    assert outcome.status == "succeeded"
+    assert sum(sizes(harness.world.sent("unblock_indicators"))) == 80
+    assert set(harness.holds().values()) == {"released"}
+
+
+@pytest.mark.parametrize("error", [Unavailable("busy"), Timeout("no answer")])
+async def test_what_would_meet_each_of_them_is_not_tried_one_by_one(harness: RunHarness, error: ConnectorError) -> None:
+    """A product that is away is not asked forty times; all are due again at the same moment."""
+    harness.world.script("unblock_indicators", error)
+    outcome = await released(harness, 40)
+
+    assert outcome.status == "succeeded"
+    sent = sizes(harness.world.called("unblock_indicators"))
+    assert (sent[0], sum(sent)) == (40, 80)
+    assert len({event.due_at for event in outcome.of(ev.RetryScheduled)}) == 1
+
+
+async def test_changes_with_other_arguments_go_alone(harness: RunHarness) -> None:
+    """What the inverse takes besides its target is part of the call."""
+    outcome = await harness.run("""
+id: t
+steps:
+  - {action: firewall.block_indicators, with: {indicators: [{kind: ipv4, value: 198.51.100.1}], reason: one}}
+  - {action: firewall.block_indicators, with: {indicators: [{kind: ipv4, value: 198.51.100.2}], reason: two}}
+  - {release: "[{'kind': 'ipv4', 'value': '198.51.100.1'}, {'kind': 'ipv4', 'value': '198.51.100.2'}]"}
+""")
+
+    assert outcome.status == "succeeded"
+    calls = harness.world.sent("unblock_indicators")
+    assert sorted(call.arguments["reason"] for call in calls) == ["one", "two"]
+    assert sizes(calls) == [1, 1]
+
+
+async def test_an_end_from_outside_ends_the_call_as_well(harness: RunHarness) -> None:
+    """What nobody waits for any more does not go on behind everybody's back."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(call: Call) -> None:
+        if call.verb == "unblock_indicators":
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ended.set()
+                raise
+
+    harness.world.on_call = hang
+    task: asyncio.Task[Any] = asyncio.ensure_future(released(harness, 10))
+    await asyncio.wait_for(begun.wait(), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(ended.wait(), 5)
