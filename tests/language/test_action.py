@@ -173,7 +173,7 @@ async def test_a_held_change_is_undone_when_its_time_is_over(harness: RunHarness
 
     app.clock.advance(3600)
     for hold in app.due().holds:
-        await app.release_due(hold)
+        await app.release_due([hold])
 
     assert [call.verb for call in harness.world.sent()] == ["isolate_host", "release_host"]
     assert harness.world.isolation["fake", "id-pc1"] == "normal"

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from hikeshi.app.errors import MessageNotTaken, MessageNotWanted, NothingToResolve, RunIsDriven, UnknownRun
 from hikeshi.app.undo import Undo
 from hikeshi.core import Program, RunState
-from hikeshi.journal import Record, SequenceConflict
+from hikeshi.journal import ProjectionFailed, Record, SequenceConflict
 from hikeshi.playbook.parse import load_playbook
 from hikeshi.project import ProjectError, load_config
 from hikeshi.runtime.driver import Watcher
 from hikeshi.runtime.errands import resolution
 from hikeshi.runtime.errors import RunHalted
-from hikeshi.runtime.holds_projection import EXPIRY
+from hikeshi.runtime.holds_projection import EXPIRY, HoldNotKept
 from hikeshi.runtime.ledger import Hold
 from hikeshi.runtime.worker import Due
 
@@ -244,24 +244,27 @@ class Hikeshi(Undo):
         except RunIsDriven:
             return None
 
-    async def release_due(self, hold: Hold, watchers: Sequence[Watcher] = ()) -> RunState | None:
-        """Release a hold whose time is over, or return None if somebody else was quicker.
+    async def release_due(self, holds: Sequence[Hold], watchers: Sequence[Watcher] = ()) -> RunState | None:
+        """Release holds whose time is over, in one run; return None if somebody else was quicker with one of them.
 
-        The run's ID follows from the hold, so that of several processes one alone can begin it. Raises ProjectError
-        if its connector cannot be used here: another process may have what is missing.
+        Of several processes one alone can begin it: the journal takes no second release of a hold. Raises ProjectError
+        if a connector cannot be used here: another process may have what is missing.
         """
-        wrong = self.wrong_settings({hold.connector}, secrets=True)
+        wrong = self.wrong_settings({hold.connector for hold in holds}, secrets=True)
         if wrong:
             raise ProjectError(wrong)
         playbook, problems = load_playbook(_RELEASE, "release-expired")
         assert playbook is not None, problems
         program = Program(playbook.id, {playbook.id: playbook})
-        started = self._started(program, {"holds": [hold.hold]}, "hikeshi", "live", reason=EXPIRY)
-        run = f"release-{hold.hold}-{self._ledger.tries(hold.hold) + 1}"
+        started = self._started(program, {"holds": [hold.hold for hold in holds]}, "hikeshi", "live", reason=EXPIRY)
+        first = holds[0].hold
+        run = f"release-{first}-{self._ledger.tries(first) + 1}"
         try:
             return await self._begin(run, program, started, watchers)
         except RunHalted as exc:
-            if isinstance(exc.__cause__, SequenceConflict):
+            refused = exc.__cause__
+            taken = isinstance(refused, ProjectionFailed) and isinstance(refused.__cause__, HoldNotKept)
+            if taken or isinstance(refused, SequenceConflict):
                 return None
             raise
 

@@ -11,7 +11,8 @@ from hikeshi.runtime.ledger import Hold
 
 __all__ = ["HoldRefused", "Inverse", "UndoPlan", "UnknownHold", "is_inside"]
 
-_IN_ONE_STEP = 20
+_IN_ONE_STEP = 20  # each with requests of its own
+_IN_ONE_CALL = 500
 
 
 class UnknownHold(LookupError):
@@ -59,9 +60,11 @@ class UndoPlan:
     def steps(self) -> list[list[str]]:
         """Return the holds in this order, those of one step beside each other, and not too many at once."""
         steps: list[list[str]] = []
-        for _, group in groupby(self.tried, key=lambda each: (each.hold.run, each.hold.path)):
+        alike = groupby(self.tried, key=lambda each: (each.hold.run, each.hold.path, each.hold.of_list))
+        for (_, _, of_list), group in alike:
             names = [each.hold.hold for each in group]
-            steps += [names[at : at + _IN_ONE_STEP] for at in range(0, len(names), _IN_ONE_STEP)]
+            many = _IN_ONE_CALL if of_list else _IN_ONE_STEP
+            steps += [names[at : at + many] for at in range(0, len(names), many)]
         return steps
 
 

@@ -77,12 +77,13 @@ class Shift:
         """Go on with a run."""
         return await self.app.go_on_quietly(run, self._watchers)
 
-    async def release_due(self, hold: Hold) -> RunState | None:
-        """Release a hold."""
+    async def release_due(self, holds: Sequence[Hold]) -> RunState | None:
+        """Release holds."""
         from hikeshi.cli.alerts import alert
 
-        state = await self.app.release_due(hold, self._watchers)
-        alert(self.session, [each for each in self.app.holds() if each.hold == hold.hold])
+        state = await self.app.release_due(holds, self._watchers)
+        names = {hold.hold for hold in holds}
+        alert(self.session, [each for each in self.app.holds() if each.hold in names])
         return state
 
     def ended(self, state: RunState) -> None:

@@ -249,9 +249,19 @@ def _extended(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -
 
 
 def _release_started(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> None:
-    """Note which holds the engine is about to release, or that somebody is about to name some."""
+    """Note which holds the engine is about to release, or that somebody is about to name some.
+
+    Two processes that look at the same moment may see different holds that are due: whoever comes second gets none.
+    """
     if data["reason"] == EXPIRY:
         for hold in data["inputs"]["holds"]:
+            taken = tx.execute(
+                "SELECT 1 FROM holds WHERE hold = ? AND (status <> 'active' OR releasing IS NOT NULL"
+                " OR undoing IS NOT NULL)",
+                (hold,),
+            ).fetchone()
+            if taken is not None:
+                raise HoldNotKept(f"hold {hold} is over, or is being released now")
             tx.execute("UPDATE holds SET releasing = ?, release_run = ? WHERE hold = ?", (record.run, record.run, hold))
     elif data["playbook"] in ASKED_FOR:
         tx.execute("INSERT INTO releases VALUES (?, ?)", (record.run, data["inputs"]["override"] is True))

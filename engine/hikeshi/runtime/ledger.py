@@ -12,8 +12,10 @@ from hikeshi.journal import Journal
 from hikeshi.playbook.unknown import from_json
 from hikeshi.quick_dataclass import dataclass
 
-__all__ = ["Hold", "Ledger"]
+__all__ = ["Hold", "Ledger", "released_together"]
 
+_MOST_DUE = 5000
+_IN_ONE_RUN = 500  # as many as one call takes
 _KEPT = frozenset({"opening", "active", "unknown"})
 
 
@@ -47,6 +49,7 @@ class Hold:
     release_run: str | None = None
     release_error: str | None = None
     retry_at: datetime | None = None
+    of_list: bool = False  # its inverse takes a list, so that several holds can be undone by one call
 
     @property
     def is_kept(self) -> bool:
@@ -71,6 +74,18 @@ class Hold:
     def is_overdue(self, now: datetime) -> bool:
         """Say whether it should have ended by now."""
         return self.status == "active" and self.expires_at is not None and self.expires_at <= now
+
+
+def released_together(holds: Sequence[Hold]) -> list[list[Hold]]:
+    """Return holds as they are best released: those of one step on one instance together, if one call undoes them.
+
+    The groups stand in the order of their first hold.
+    """
+    groups: dict[tuple[Any, ...], list[Hold]] = {}
+    for hold in holds:
+        alone = None if hold.of_list else hold.hold
+        groups.setdefault((hold.run, hold.path, hold.connector, hold.release_tries, alone), []).append(hold)
+    return [group[at : at + _IN_ONE_RUN] for group in groups.values() for at in range(0, len(group), _IN_ONE_RUN)]
 
 
 class Ledger:
@@ -134,15 +149,17 @@ class Ledger:
     def due(self, now: datetime) -> list[Hold]:
         """Return the holds whose time is over and that nobody is releasing, the one that is due first before others.
 
+        Of very many the first; the others come when those are being released.
+
         What a product was to lift by itself is among them some time after that: a release then finds it lifted and
         closes it, or lifts it.
         """
         where = (
             "status = 'active' AND (expires_at <= ? OR (expires_at IS NULL AND look_at <= ?))"
             " AND (retry_at IS NULL OR retry_at <= ?) AND releasing IS NULL AND undoing IS NULL"
-            " ORDER BY COALESCE(expires_at, look_at), hold"
+            " ORDER BY COALESCE(expires_at, look_at), hold LIMIT ?"
         )
-        return list(self._select(where, (_text(now),) * 3))
+        return list(self._select(where, (*(_text(now),) * 3, _MOST_DUE)))
 
     def next_due_at(self) -> datetime | None:
         """Return when the next hold is due, or None."""
@@ -203,6 +220,7 @@ def _hold(row: Any) -> Hold:
         row["release_run"],
         row["release_error"],
         _time(row["retry_at"]),
+        row["own"] is not None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from hikeshi.core import RunState
 from hikeshi.quick_dataclass import dataclass
 from hikeshi.runtime.clock import Clock
-from hikeshi.runtime.ledger import Hold
+from hikeshi.runtime.ledger import Hold, released_together
 
 __all__ = ["Due", "Worker", "Works"]
 
@@ -40,8 +40,8 @@ class Works(Protocol):
     async def go_on_quietly(self, run: str) -> RunState | None:
         """Go on with a run, or return None if somebody else was quicker. Raises RunHalted and the like."""
 
-    async def release_due(self, hold: Hold) -> RunState | None:
-        """Release a hold whose time is over, or return None if somebody else was quicker."""
+    async def release_due(self, holds: Sequence[Hold]) -> RunState | None:
+        """Release holds whose time is over, in one run; return None if somebody else was quicker with one of them."""
 
 
 class Worker:
@@ -95,7 +95,10 @@ class Worker:
     def _begin(self, due: Due) -> None:
         now = self._clock.now()
         jobs: list[tuple[str, Callable[[], Awaitable[RunState | None]]]] = [
-            *((f"hold {hold.hold}", lambda hold=hold: self._works.release_due(hold)) for hold in due.holds),
+            *(
+                (f"hold {holds[0].hold}", lambda holds=holds: self._works.release_due(holds))
+                for holds in released_together(due.holds)
+            ),
             *((run, lambda run=run: self._works.go_on_quietly(run)) for run in due.runs),
         ]
         for name, job in jobs:

@@ -35,9 +35,9 @@ class Shift:
         """Go on with a run."""
         return await self._app.go_on_quietly(run, self._watchers)
 
-    async def release_due(self, hold: Hold) -> RunState | None:
-        """Release a hold whose time is over."""
-        return await self._app.release_due(hold, self._watchers)
+    async def release_due(self, holds: Sequence[Hold]) -> RunState | None:
+        """Release holds whose time is over."""
+        return await self._app.release_due(holds, self._watchers)
 
 
 def worker_for(

@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parent))  # tests are no package
 from office import Office, until
 
 from hikeshi.app import Hikeshi
-from hikeshi.connector import Applied, Forbidden, RateLimited, Unavailable
+from hikeshi.connector import Applied, Forbidden, PartialFailure, RateLimited, Unavailable
 from hikeshi.core import RunState
 from hikeshi.testing.fake_clock import START
 from hikeshi.testing.fake_connector import Fault
@@ -397,3 +397,75 @@ async def test_the_hold_of_a_step_counts_more_than_its_arguments(office: Office)
     app, _ = await held(office, BLOCKED.rstrip() + "\n    hold: 30m\n")
 
     assert app.due().next_at == START + timedelta(minutes=30)
+
+
+# --- many at the same time ------------------------------------------------------------------------------------------
+
+LIST = """
+id: t
+inputs: {found: {type: list, items: indicator}}
+steps:
+  - {id: wall, action: firewall.block_indicators, with: {indicators: "{{ inputs.found }}", reason: r}, hold: 1h}
+"""
+
+
+async def list_held(office: Office, many: int) -> Hikeshi:
+    office.write(LIST)
+    app = office.process()
+    await office.start(app, {"found": [f"203.0.{n // 250}.{n % 250}" for n in range(many)]})
+    return app
+
+
+@pytest.mark.safety(22)
+async def test_the_holds_of_a_list_are_released_by_few_runs_and_calls(office: Office) -> None:
+    """Five hundred in a run, and in a call: a long list that ends at once must not ask the product for each entry."""
+    app = await list_held(office, 1100)
+    await at(office, app, 61)
+
+    releases = [each["run"] for each in app.runs() if each["playbook"] == "release-expired"]
+    assert len(releases) == 3
+    assert sorted(len(call.arguments["indicators"]) for call in office.world.sent("unblock_indicators")) == [
+        100,
+        500,
+        500,
+    ]
+    assert app.holds() == []
+    assert office.world.blocked == set()
+
+
+@pytest.mark.safety(22)
+async def test_of_two_processes_that_find_other_holds_due_one_releases_each(office: Office) -> None:
+    """Whoever comes second with one of them gets none, and finds the rest at the next look."""
+    app = await list_held(office, 5)
+    office.clock.advance(3700)
+    due = app.due().holds
+    other = office.process()
+    both = await asyncio.gather(app.release_due(due[:4]), other.release_due(due[1:]))
+
+    assert [state is None for state in both] == [False, True]
+    assert [hold.hold for hold in app.due().holds] == [due[4].hold]
+    await office.work(other)
+    assert sorted(len(call.arguments["indicators"]) for call in office.world.sent("unblock_indicators")) == [1, 4]
+    assert app.holds() == []
+
+
+async def test_hosts_are_released_one_by_one(office: Office) -> None:
+    """Their inverse takes one of them, so each has a run and a time of its own."""
+    office.write(TEXT)
+    app = office.process()
+    for name in ("pc1", "pc2", "pc3"):
+        await office.start(app, {"name": name, "time": "1h"})
+    await at(office, app, 61)
+    assert len([each for each in app.runs() if each["playbook"] == "release-expired"]) == 3
+
+
+@pytest.mark.safety(22)
+async def test_what_is_not_released_of_a_list_is_tried_again_alone(office: Office) -> None:
+    """The others are over."""
+    app = await list_held(office, 3)
+    office.world.script("unblock_indicators", Fault("lost", PartialFailure({"203.0.0.1": Forbidden("read-only")})))
+    await at(office, app, 61)
+    assert [hold.label for hold in app.holds()] == ["203.0.0.1"]
+    await at(office, app, 75)
+    assert app.holds() == []
+    assert [len(call.arguments["indicators"]) for call in office.world.sent("unblock_indicators")] == [3, 1]

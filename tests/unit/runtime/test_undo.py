@@ -417,3 +417,19 @@ async def test_single_holds_are_released(office: Office) -> None:
     assert state.finished == "succeeded"
     assert [hold.label for hold in app.holds()] == ["pc2"]
     assert next(iter(app.records(state.run))).data["reason"] == "release: clean"
+
+
+async def test_a_long_list_is_undone_in_few_calls(office: Office) -> None:
+    """Five hundred at once; hosts, each with requests of its own, twenty beside each other."""
+    office.write(
+        "id: t\ninputs: {found: {type: list, items: indicator}}\nsteps:\n"
+        '  - {action: firewall.block_indicators, with: {indicators: "{{ inputs.found }}", reason: r}}\n'
+    )
+    app = office.process()
+    state = await office.start(app, {"found": [f"203.0.{n // 250}.{n % 250}" for n in range(1100)]})
+    plan = await app.plan_undo(state.run)
+    assert [len(step) for step in plan.steps] == [500, 500, 100]
+    await app.undo(plan, actor="mei")
+
+    assert [len(call.arguments["indicators"]) for call in office.world.sent("unblock_indicators")] == [500, 500, 100]
+    assert app.holds() == []

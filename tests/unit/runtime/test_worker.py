@@ -45,8 +45,8 @@ class Works:
     async def go_on_quietly(self, run: str) -> RunState | None:
         return await self._do(run, lambda: self.waiting.pop(run, None))
 
-    async def release_due(self, hold: Hold) -> RunState | None:
-        return await self._do(hold.hold, lambda: self.holds.remove(hold))
+    async def release_due(self, holds: Sequence[Hold]) -> RunState | None:
+        return await self._do(holds[0].hold, lambda: [self.holds.remove(hold) for hold in holds])
 
     async def _do(self, name: str, finish: Callable[[], object]) -> RunState | None:
         self.under_way += 1
