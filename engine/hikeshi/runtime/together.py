@@ -60,11 +60,12 @@ class _Call:
     wishes: list[_Wish] = field(default_factory=list)
 
     def take(self) -> list[_Wish]:
-        """Return the wishes of the next call, and forget them."""
-        targets = list(accumulate(len(wish.targets) for wish in self.wishes))
+        """Return the wishes of the next call, and forget them and those that were given up; there may be none."""
+        wanted = [wish for wish in self.wishes if not wish.done.done()]
+        targets = list(accumulate(len(wish.targets) for wish in wanted))
         many = max(1, bisect_right(targets, _MOST))
-        taken, self.wishes = self.wishes[:many], self.wishes[many:]
-        return taken
+        self.wishes = wanted[many:]
+        return wanted[:many]
 
 
 Work = Callable[[_Call, Sequence[_Wish]], Coroutine[Any, Any, list[Any]]]
@@ -115,13 +116,14 @@ class Together:
     async def _make(self, key: str, work: Work) -> None:
         """Make the calls of a key, one after the other, until nobody asks for another one."""
         wanted = self._calls[key]
-        while wanted.wishes:
-            some = wanted.take()
-            made = asyncio.create_task(_fulfil(work, wanted, some))
-            for wish in some:
-                wish.done.add_done_callback(partial(_end_unwanted, made, some))
-            await asyncio.wait([made])
-        del self._calls[key]
+        try:
+            while some := wanted.take():
+                made = asyncio.create_task(_fulfil(work, wanted, some))
+                for wish in some:
+                    wish.done.add_done_callback(partial(_end_unwanted, made, some))
+                await asyncio.wait([made])
+        finally:
+            del self._calls[key]
 
 
 def _end_unwanted(made: asyncio.Task[None], wishes: Sequence[_Wish], _: asyncio.Future[Any]) -> None:

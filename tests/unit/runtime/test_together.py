@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from hikeshi.capabilities import Effect, Firewall, Indicator, build_spec
+from hikeshi.connector.door import Door
 from hikeshi.connector.errors import (
     Applied,
     Conflict,
@@ -17,8 +19,11 @@ from hikeshi.connector.errors import (
     Timeout,
     Unavailable,
 )
+from hikeshi.connector.registry import build
 from hikeshi.core import events as ev
-from hikeshi.testing.fake_connector import Call, FakeWorld, Fault
+from hikeshi.runtime.together import Together
+from hikeshi.secrets import Redactor
+from hikeshi.testing.fake_connector import Call, FakeWorld, Fault, fake_connector
 from hikeshi.testing.run_harness import Outcome, RunHarness
 
 TEXT = """
@@ -164,3 +169,34 @@ async def test_an_end_from_outside_ends_the_call_as_well(harness: RunHarness) ->
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_what_was_given_up_while_it_waited_for_its_turn_is_not_sent(world: FakeWorld) -> None:
+    """Nobody would record what became of it."""
+    connector = build(fake_connector(world), "fake", {}, Redactor())
+    spec = build_spec("firewall", Firewall, "unblock_indicators")
+    together, going, goes_on = Together(), asyncio.Event(), asyncio.Event()
+
+    async def wait(call: Call) -> None:
+        going.set()
+        await goes_on.wait()
+
+    def sending(value: str) -> asyncio.Task[None]:
+        door = Door("live", Effect.CHANGE, spec.name, intended=True, key=value)
+        targets = [Indicator(kind="ipv4", value=value)]
+        return asyncio.ensure_future(
+            together.send(spec, {"indicators": targets, "reason": "r"}, targets, connector, None, door)
+        )
+
+    world.on_call = wait
+    first = sending("203.0.113.1")
+    await going.wait()
+    second, third = sending("203.0.113.2"), sending("203.0.113.3")
+    await asyncio.sleep(0)
+    second.cancel()
+    goes_on.set()
+    await asyncio.gather(first, third)
+
+    sent = [[each.value for each in call.arguments["indicators"]] for call in world.sent("unblock_indicators")]
+    assert sent == [["203.0.113.1"], ["203.0.113.3"]]
+    assert second.cancelled()
