@@ -84,18 +84,24 @@ class Checks:
         world = self._world
         if world.process is None or not world.process.alive:
             world.break_("dead-do-nothing", f"{request.verb} of {request.targets} left a dead process")
-        self.requests[request.key] = request
+        keys = dict.fromkeys(request.keys or (request.key,))
+        self.requests.update(dict.fromkeys(keys, request))
         if request.change is None:
             self._may_tell(request)
             return
-        intent = world.ledger.intents.get(request.key)
+        for key in keys:
+            self._is_intended(request, key)
+
+    def _is_intended(self, request: Request, key: str) -> None:
+        world = self._world
+        intent = world.ledger.intents.get(key)
         if intent is None or intent.answered:
             state = "was answered already" if intent else "is not stored"
             world.break_("intent-before-send", f"{request.verb} of {request.targets} left, and its intent {state}")
             return
         if intent.path in world.ledger.runs[intent.run].succeeded:
             world.break_("confirmed-not-called-again", f"{intent.path}: {request.verb} of {request.targets}")
-        self._failed = {key: why for key, why in self._failed.items() if key[0] != request.key}
+        self._failed = {known: why for known, why in self._failed.items() if known[0] != key}
 
     def _may_tell(self, request: Request) -> None:
         known = self._world.ledger.told.get(request.key)
@@ -115,7 +121,7 @@ class Checks:
                 self._world.break_("confirmed-not-called-again", f"{path}: {instance}.{verb}")
 
     def took_effect(self, request: Request, target: str) -> None:
-        known = (request.key, target)
+        known = (request.key_of(target), target)
         self.effects[known] += 1
         if request.change is None:
             return
@@ -221,7 +227,8 @@ class Checks:
         if request is None or request.change is None:
             return False
         settled = {_name_in(request, target) for target, outcome in intent.outcome.items() if outcome != "unknown"}
-        names = [name for name in request.targets if name not in settled]
+        own = [name for name in request.targets if request.key_of(name) == intent.key]
+        names = [name for name in own if name not in settled]
         if by_hand:
             for name in names:
                 if "bad" not in name and not self._shows_goal(request, name):

@@ -92,6 +92,11 @@ class Request:
     at_s: float
     change: Change | None = None  # None: a message
     answer: ConnectorError | None = None
+    keys: tuple[str, ...] = ()  # of changes that were sent together, in the order of the targets
+
+    def key_of(self, target: str) -> str:
+        """Return the key of the change of one target."""
+        return self.keys[self.targets.index(target)] if self.keys else self.key
 
 
 class Observer(Protocol):
@@ -188,7 +193,7 @@ class Outside:
         await product.process.may_die("before a request leaves")
         door = current_door()
         assert door is not None
-        request = Request(product.name, verb, door.key, tuple(targets), self.clock.real_s, change)
+        request = Request(product.name, verb, door.key, tuple(targets), self.clock.real_s, change, keys=door.keys)
 
         async def leave() -> None:
             self.observer.sent(request)
@@ -257,9 +262,9 @@ class Outside:
         if self.habits.conflicts and is_so:
             request.answer = Conflict(f"{request.instance}: {target} is so already")
             return
-        if change.dedupes and (request.key, target) in self.keys:
+        if change.dedupes and (request.key_of(target), target) in self.keys:
             return
-        self.keys.add((request.key, target))
+        self.keys.add((request.key_of(target), target))
         self.latest[thing] = number = self._number()
         if change.moving is not None:
             self.states[thing] = change.moving

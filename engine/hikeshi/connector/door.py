@@ -45,6 +45,7 @@ class Door:
     action: str
     intended: bool = False  # a live run has recorded that this change or notification is about to be sent
     key: str = ""  # the idempotency key of this change
+    keys: tuple[str, ...] = ()  # of changes that are sent together: the key of each, in the order of the targets
     sent: bool = False  # bytes of the change itself may have left
     finished: bool = False  # the connector said that its last request was made
     closed: bool = False  # the call is over; what it left behind may send nothing more

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from hikeshi.capabilities import ActionSpec, Catalogue, Effect
+from hikeshi.capabilities import ActionSpec, Catalogue, Effect, Recovery
 from hikeshi.connector.door import Door
 from hikeshi.connector.errors import Applied, ConnectorError, Invalid
 from hikeshi.connector.registry import ConnectorNotUsable
@@ -152,7 +152,8 @@ class Gate:
         change = ChangeCall(self.run, spec, command, typed, connector, self.clock, self.redactor, self.ledger)
         change.check, change.planned = self.check, self.planned
         change.rules = None if command.releases else self.rules
-        if command.releases and spec.batched:
+        # Sent together they have another key, so whoever goes on after a crash must be able to read them back.
+        if command.releases and spec.batched and spec.recovery is Recovery.VERIFIABLE:
             if self._together is None:
                 from hikeshi.runtime.together import Together
 

@@ -176,7 +176,8 @@ async def _send(wanted: _Call, wishes: Sequence[_Wish]) -> list[Any]:
     spec = wanted.spec
     assert spec.target is not None
     key = doors[0].key if len(doors) == 1 else action_key("", "", "\n".join(door.key for door in doors))
-    door = Door(mode="live", effect=spec.effect, action=spec.name, intended=True, key=key)
+    keys = tuple(wish.door.key for wish in wishes if wish.door is not None for _ in wish.targets)
+    door = Door(mode="live", effect=spec.effect, action=spec.name, intended=True, key=key, keys=keys)
     door.check = lambda: _check(doors)
     try:
         arguments = {**wanted.arguments, spec.target: [target for wish in wishes for target in wish.targets]}

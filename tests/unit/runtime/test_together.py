@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hikeshi.capabilities import Effect, Firewall, Indicator, build_spec
-from hikeshi.connector.door import Door
+from hikeshi.connector.door import Door, current_door
 from hikeshi.connector.errors import (
     Applied,
     Conflict,
@@ -200,3 +200,19 @@ async def test_what_was_given_up_while_it_waited_for_its_turn_is_not_sent(world:
     sent = [[each.value for each in call.arguments["indicators"]] for call in world.sent("unblock_indicators")]
     assert sent == [["203.0.113.1"], ["203.0.113.3"]]
     assert second.cancelled()
+
+
+async def test_a_call_says_for_which_intents_it_is_made(harness: RunHarness) -> None:
+    """The journal has the key of each, so what left can be told from it."""
+    keys: list[str] = []
+
+    async def note(call: Call) -> None:
+        door = current_door()
+        if call.verb == "unblock_indicators" and door is not None:
+            keys.extend(door.keys)
+
+    harness.world.on_call = note
+    outcome = await released(harness, 3)
+    intents = [each for each in outcome.of(ev.ActionIntended) if each.action == "firewall.unblock_indicators"]
+    assert sorted(keys) == sorted(each.key for each in intents)
+    assert len(set(keys)) == 3
