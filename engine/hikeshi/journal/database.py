@@ -81,8 +81,7 @@ def _check_kind(file: JournalFile) -> None:
 
 
 def _recognise(connection: sqlite3.Connection, file: JournalFile, *, may_be_empty: bool) -> None:
-    application_id = _pragma(connection, "application_id")
-    version = _pragma(connection, "user_version")
+    application_id, version, objects = _marks(connection)
     if application_id == _APPLICATION_ID:
         if version > len(migrations()):
             raise JournalNewer(
@@ -91,13 +90,30 @@ def _recognise(connection: sqlite3.Connection, file: JournalFile, *, may_be_empt
                 "Use the version of the program that wrote it, or a newer one",
             )
         return
-    objects = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not may_be_empty or application_id or version or objects:
         raise JournalForeign(
             "The file is a database of another program" if objects else "The file is an empty database",
             str(file.path),
             "Check the path in the configuration; the file was not changed",
         )
+
+
+def _marks(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Return the application's ID, the version, and for a file that is no journal how many objects there are.
+
+    All are of one state: somebody may be making the file at this moment.
+    """
+    began = not connection.in_transaction
+    if began:
+        connection.execute("BEGIN")
+    try:
+        application_id, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+        if application_id == _APPLICATION_ID:
+            return application_id, version, 0
+        return application_id, version, connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    finally:
+        if began and connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _check_current(connection: sqlite3.Connection, file: JournalFile) -> None:

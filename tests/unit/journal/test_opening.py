@@ -4,8 +4,10 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -142,6 +144,20 @@ async def test_a_journal_of_an_older_version_is_brought_up_to_date(
     await journal.append("a", 2, encoded("a", 2), takes=[number])
     assert [record.seq for record in journal.read("a")] == [1, 2]
     assert verify(older).status == "ok_unanchored_tail"
+
+
+def test_those_who_open_it_while_it_is_made_take_it_for_no_other_program_s(tmp_path: Path) -> None:
+    """Half of what a journal is known by was read before it was made, and half after it."""
+    for number in range(60):  # without the guard, one in twenty is refused
+        path, start = tmp_path / f"{number}.db", Barrier(4)
+
+        def opened(path: Path = path, start: Barrier = start) -> None:
+            start.wait(10)
+            SqliteJournal.open(path).close()
+
+        with ThreadPoolExecutor(4) as threads:
+            for done in [threads.submit(opened) for _ in range(4)]:
+                done.result()
 
 
 def test_a_journal_of_an_older_version_is_not_read_only(older: Path, open_journal: Open) -> None:
