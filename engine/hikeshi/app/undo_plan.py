@@ -7,12 +7,11 @@ from itertools import groupby
 from typing import Any, Literal
 
 from hikeshi.quick_dataclass import dataclass
-from hikeshi.runtime.ledger import Hold
+from hikeshi.runtime.ledger import IN_ONE_CALL, Hold
 
 __all__ = ["HoldRefused", "Inverse", "UndoPlan", "UnknownHold", "is_inside"]
 
 _IN_ONE_STEP = 20  # each with requests of its own
-_IN_ONE_CALL = 500
 
 
 class UnknownHold(LookupError):
@@ -63,7 +62,7 @@ class UndoPlan:
         alike = groupby(self.tried, key=lambda each: (each.hold.run, each.hold.path, each.hold.of_list))
         for (_, _, of_list), group in alike:
             names = [each.hold.hold for each in group]
-            many = _IN_ONE_CALL if of_list else _IN_ONE_STEP
+            many = IN_ONE_CALL if of_list else _IN_ONE_STEP
             steps += [names[at : at + many] for at in range(0, len(names), many)]
         return steps
 

@@ -12,10 +12,11 @@ from hikeshi.journal import Journal
 from hikeshi.playbook.unknown import from_json
 from hikeshi.quick_dataclass import dataclass
 
-__all__ = ["Hold", "Ledger", "released_together"]
+__all__ = ["IN_ONE_CALL", "Hold", "Ledger", "released_together"]
 
 _MOST_DUE = 5000
-_IN_ONE_RUN = 500  # as many as one call takes
+IN_ONE_CALL = 500
+"""How many targets one call undoes at most; what playbooks send at once as well."""
 _KEPT = frozenset({"opening", "active", "unknown"})
 
 
@@ -85,7 +86,7 @@ def released_together(holds: Sequence[Hold]) -> list[list[Hold]]:
     for hold in holds:
         alone = None if hold.of_list else hold.hold
         groups.setdefault((hold.run, hold.path, hold.connector, hold.release_tries, alone), []).append(hold)
-    return [group[at : at + _IN_ONE_RUN] for group in groups.values() for at in range(0, len(group), _IN_ONE_RUN)]
+    return [group[at : at + IN_ONE_CALL] for group in groups.values() for at in range(0, len(group), IN_ONE_CALL)]
 
 
 class Ledger:

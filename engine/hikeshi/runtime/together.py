@@ -30,12 +30,12 @@ from hikeshi.connector.errors import (
 )
 from hikeshi.runtime.arguments import plain_data
 from hikeshi.runtime.call import call
+from hikeshi.runtime.ledger import IN_ONE_CALL
 from hikeshi.runtime.states import states_of
 from hikeshi.runtime.targets import action_key
 
 __all__ = ["Together"]
 
-_MOST = 500  # targets of one call; what playbooks send at once as well
 # They say nothing of a single target: each would meet the same.
 _OF_ALL = (RateLimited, Timeout, Unauthorized, Unavailable)
 
@@ -63,7 +63,7 @@ class _Call:
         """Return the wishes of the next call, and forget them and those that were given up; there may be none."""
         wanted = [wish for wish in self.wishes if not wish.done.done()]
         targets = list(accumulate(len(wish.targets) for wish in wanted))
-        many = max(1, bisect_right(targets, _MOST))
+        many = max(1, bisect_right(targets, IN_ONE_CALL))
         self.wishes = wanted[many:]
         return wanted[:many]
 
