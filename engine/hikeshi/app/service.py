@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from hikeshi.app.errors import MessageNotTaken, MessageNotWanted, NothingToResolve, RunIsDriven, UnknownRun
 from hikeshi.app.undo import Undo
 from hikeshi.core import Program, RunState
-from hikeshi.journal import ProjectionFailed, Record, SequenceConflict
+from hikeshi.journal import Record, SequenceConflict
 from hikeshi.playbook.parse import load_playbook
 from hikeshi.project import ProjectError, load_config
 from hikeshi.runtime.driver import Watcher
 from hikeshi.runtime.errands import resolution
 from hikeshi.runtime.errors import RunHalted
-from hikeshi.runtime.holds_projection import EXPIRY, HoldNotKept
+from hikeshi.runtime.holds_projection import EXPIRY, not_kept
 from hikeshi.runtime.ledger import Hold
 from hikeshi.runtime.worker import Due
 
@@ -262,9 +262,7 @@ class Hikeshi(Undo):
         try:
             return await self._begin(run, program, started, watchers)
         except RunHalted as exc:
-            refused = exc.__cause__
-            taken = isinstance(refused, ProjectionFailed) and isinstance(refused.__cause__, HoldNotKept)
-            if taken or isinstance(refused, SequenceConflict):
+            if not_kept(exc.__cause__) is not None or isinstance(exc.__cause__, SequenceConflict):
                 return None
             raise
 

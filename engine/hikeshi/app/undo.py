@@ -17,11 +17,10 @@ from hikeshi.app.undo_plan import HoldRefused, Inverse, UndoPlan, UnknownHold, i
 from hikeshi.core import Program, RunState
 from hikeshi.core import events as ev
 from hikeshi.core.retry import RELEASE, UNDO
-from hikeshi.journal import ProjectionFailed
 from hikeshi.playbook.parse import load_playbook
 from hikeshi.runtime.driver import Watcher
 from hikeshi.runtime.errors import RunHalted
-from hikeshi.runtime.holds_projection import HoldNotKept
+from hikeshi.runtime.holds_projection import not_kept
 from hikeshi.runtime.ledger import Hold, Ledger
 
 if TYPE_CHECKING:
@@ -225,8 +224,8 @@ class Undo(Desk):
         try:
             await self._driver(state, "live", ()).drive([started, ev.HoldExtended("", name, end, actor, reason)])
         except RunHalted as exc:
-            if isinstance(exc.__cause__, ProjectionFailed) and isinstance(exc.__cause__.__cause__, HoldNotKept):
-                raise HoldRefused(f"{exc.__cause__.__cause__}; nothing was recorded") from exc
+            if (refused := not_kept(exc.__cause__)) is not None:
+                raise HoldRefused(f"{refused}; nothing was recorded") from exc
             raise
         return self.hold(name)
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from hikeshi.journal import Record
+from hikeshi.journal import ProjectionFailed, Record
 
-__all__ = ["ASKED_FOR", "EXPIRY", "HoldNotKept", "HoldsProjection"]
+__all__ = ["ASKED_FOR", "EXPIRY", "HoldNotKept", "HoldsProjection", "not_kept"]
 
 EXPIRY = "a hold is over"
 """The reason of a run that the engine starts by itself to release a hold whose time is over."""
@@ -27,6 +27,12 @@ _LIFTED_LATE = timedelta(minutes=5)  # products look at their lists every minute
 
 class HoldNotKept(Exception):
     """A hold that somebody wants to go on is over, or about to end; the event that says so is not stored."""
+
+
+def not_kept(exc: BaseException | None) -> HoldNotKept | None:
+    """Return that a hold is over, or about to end, if an append was refused for it."""
+    cause = exc.__cause__ if isinstance(exc, ProjectionFailed) else None
+    return cause if isinstance(cause, HoldNotKept) else None
 
 
 class HoldsProjection:
