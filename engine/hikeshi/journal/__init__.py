@@ -25,7 +25,7 @@ from hikeshi.journal.projection import Projection
 from hikeshi.journal.record import Record, decode_record, encode_record
 from hikeshi.journal.signals import Signal
 from hikeshi.journal.sqlite import SqliteJournal
-from hikeshi.journal.stored_form import JSON
+from hikeshi.journal.stored_form import JSON, encode_plain
 from hikeshi.journal.stream import append_to_stream
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ __all__ = [
     "Verification",
     "append_to_stream",
     "decode_record",
+    "encode_plain",
     "encode_record",
     "verify",
 ]

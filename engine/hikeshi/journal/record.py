@@ -16,6 +16,7 @@ from hikeshi.journal.stored_form import (
     decode_json,
     decode_time,
     encode_json,
+    encode_plain,
     encode_time,
     is_name,
 )
@@ -37,16 +38,19 @@ class Record:
     encoded: bytes
 
 
-def encode_record(*, run: str, seq: int, at: datetime, kind: str, path: str, data: Mapping[str, JSON]) -> bytes:
+def encode_record(
+    *, run: str, seq: int, at: datetime, kind: str, path: str, data: Mapping[str, JSON], plain: bool = False
+) -> bytes:
     """Return the bytes of a record: compact JSON in UTF-8, with the format's version.
 
-    The order of `data` is kept, since it can carry meaning. `at` is stored in UTC with microseconds.
+    The order of `data` is kept, since it can carry meaning. `at` is stored in UTC with microseconds. `plain` says that
+    `data` was looked through and holds nothing but what JSON has a form for, as what `encode_event` returns.
     Raises JournalMisused if a field cannot be stored and read back: a naive time, NaN, a type JSON has no form for.
     """
     where = f"run {run!r}, record {seq}, {kind}"
     if not is_name(run) or not is_name(kind) or not 1 <= seq <= LARGEST_NUMBER:
         raise JournalMisused("A record needs a run, a kind and a sequence number from 1", where, FIX_CALLER)
-    fields = {
+    fields: dict[str, JSON] = {
         "v": RECORD_FORMAT,
         "run": run,
         "seq": seq,
@@ -55,7 +59,7 @@ def encode_record(*, run: str, seq: int, at: datetime, kind: str, path: str, dat
         "path": path,
         "data": data if isinstance(data, dict) else dict(data),
     }
-    return encode_json(fields, where)
+    return encode_plain(fields, where) if plain else encode_json(fields, where)
 
 
 def decode_record(encoded: bytes | Record) -> Record:

@@ -1,8 +1,9 @@
 """The form in which the journal stores values: compact JSON in UTF-8, times in UTC, and names that can be keys."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 from hikeshi.journal.errors import JournalMisused
@@ -26,15 +27,39 @@ _DECODER: Final = json.JSONDecoder(parse_constant=_not_a_constant)
 
 def encode_json(value: Mapping[str, Any], where: str) -> bytes:
     """Return the value's bytes. The order of keys is kept. Raises JournalMisused for what JSON has no form for."""
-    fields = value if isinstance(value, dict) else dict(value)
+    return _encode(value if isinstance(value, dict) else dict(value), where)
+
+
+def _encode(value: Any, where: str) -> bytes:
     try:
         try:
-            return _ENCODER.encode(fields).encode()
+            return _ENCODER.encode(value).encode()
         except UnicodeEncodeError:
-            return _ESCAPING_ENCODER.encode(fields).encode()
+            return _ESCAPING_ENCODER.encode(value).encode()
     except (TypeError, ValueError, RecursionError) as exc:
         # The cause is named by its type only: its message may quote the data.
         raise JournalMisused(f"The data has no form in JSON ({type(exc).__name__})", where, FIX_CALLER) from exc
+
+
+def encode_plain(value: JSON, where: str) -> bytes:
+    """Return the bytes of what is known to be plain data, in a third of the time that `encode_json` takes.
+
+    Anything else may get a form that does not come back as it was. Raises JournalMisused for NaN and infinity.
+    """
+    try:
+        encoded = _quick_encoder()(value)
+    except ValueError:  # half of a surrogate pair, or nested deeper than it goes
+        encoded = None
+    if encoded is None or b"NaN" in encoded or b"Infinity" in encoded:
+        return _encode(value, where)
+    return encoded
+
+
+@cache
+def _quick_encoder() -> Callable[[Any], bytes]:
+    from pydantic_core import to_json  # only who writes pays for it
+
+    return to_json
 
 
 def decode_json(encoded: bytes) -> dict[str, Any]:

@@ -358,11 +358,11 @@ class Driver:
         if looks_large(data):  # to encode it only to find that it is too large takes its time, too
             data, moved = move_out(data)
         run, seq, kind = self.state.run, self.state.seq + 1, type(event).__name__
-        encoded = encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data)
+        encoded = encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data, plain=True)
         if len(encoded) > LARGEST_INLINE_BYTES and not moved:
             data, moved = move_out(data)
             if moved:
-                encoded = encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data)
+                encoded = encode_record(run=run, seq=seq, at=at, kind=kind, path=path, data=data, plain=True)
         return encoded, data, moved
 
     def _bring(self, batch: _Batch) -> None:

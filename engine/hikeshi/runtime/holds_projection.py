@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from hikeshi.journal import ProjectionFailed, Record
+from hikeshi.journal import ProjectionFailed, Record, encode_plain
 
 __all__ = ["ASKED_FOR", "EXPIRY", "HoldNotKept", "HoldsProjection", "not_kept"]
 
@@ -142,13 +142,8 @@ def _opened(tx: sqlite3.Connection, record: Record, data: Mapping[str, Any]) -> 
 
 
 def _text(value: Any) -> str:
-    """Return a value as JSON. There are three of them for each target, and json would take five times as long."""
-    from pydantic_core import to_json
-
-    try:
-        return to_json(value).decode()
-    except ValueError:  # half of a surrogate pair has no form in UTF-8
-        return json.dumps(value)
+    """Return a value of a record as JSON."""
+    return encode_plain(value, "a hold").decode()
 
 
 def _status_of(data: Mapping[str, Any]) -> str:

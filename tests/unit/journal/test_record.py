@@ -28,10 +28,15 @@ def test_the_bytes_are_compact_json_with_a_version() -> None:
     )
 
 
-@given(data=st.dictionaries(st.text(), json_values, max_size=4), run=st.text("ab-é火", min_size=1), path=st.text())
-def test_what_was_encoded_is_decoded(data: dict[str, Any], run: str, path: str) -> None:
+@given(
+    data=st.dictionaries(st.text(), json_values, max_size=4),
+    run=st.text("ab-é火", min_size=1),
+    path=st.text(),
+    plain=st.booleans(),
+)
+def test_what_was_encoded_is_decoded(data: dict[str, Any], run: str, path: str, plain: bool) -> None:
     """Every value of JSON survives the way there and back, lone surrogates included."""
-    encoded = encode_record(**{**FIELDS, "data": data, "run": run, "path": path})
+    encoded = encode_record(**{**FIELDS, "data": data, "run": run, "path": path, "plain": plain})
     record = decode_record(encoded)
     assert (record.run, record.seq, record.at, record.kind, record.path) == (run, 7, AT, "Noted", path)
     assert record.data == data
@@ -76,6 +81,22 @@ def test_what_could_not_be_read_back_is_refused(change: dict[str, Any]) -> None:
     """A record that would be another one after reading never gets as far as the disk."""
     with pytest.raises(JournalMisused):
         encode_record(**{**FIELDS, **change})
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_plain_data_has_no_number_that_is_none(number: float) -> None:
+    """The quick way writes them as JavaScript does, which no reader of JSON need know."""
+    with pytest.raises(JournalMisused):
+        encode_record(**{**FIELDS, "data": {"n": [number]}, "plain": True})
+
+
+def test_plain_data_is_written_as_any_other() -> None:
+    """Words that look like such a number are text, and what the quick way cannot write takes the other one."""
+    deep: Any = "NaN, -Infinity, \ud800"
+    for _ in range(300):
+        deep = [deep]
+    for data in ({"NaN": "Infinity"}, {"deep": deep}, {"火消し": [1.5, True, None, {}]}):
+        assert encode_record(**{**FIELDS, "data": data, "plain": True}) == encode_record(**{**FIELDS, "data": data})
 
 
 def test_a_refusal_does_not_quote_the_data() -> None:
