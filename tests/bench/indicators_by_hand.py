@@ -1,6 +1,7 @@
 """The hand-written clients of the indicator benchmark: what a careful script does with each product, for one batch.
 
-Each reads what is blocked, sends what is not, and reads again, as Hikeshi does.
+Each reads what is blocked, sends what is not, and reads again, as Hikeshi does. `turn` is for what a product does one
+at a time, should several batches be under way.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import httpx
 __all__ = ["cloudflare", "fortigate", "nftables", "panos"]
 
 
-async def fortigate(client: httpx.AsyncClient, settings: dict[str, Any], batch: list[str]) -> None:
+async def fortigate(client: httpx.AsyncClient, settings: dict[str, Any], batch: list[str], _: asyncio.Lock) -> None:
     """What a careful script does: who is banned, ban the rest, see that they are."""
 
     async def banned() -> set[str]:
@@ -33,7 +34,7 @@ async def fortigate(client: httpx.AsyncClient, settings: dict[str, Any], batch: 
         raise RuntimeError(answer.text)
 
 
-async def panos(client: httpx.AsyncClient, settings: dict[str, Any], batch: list[str]) -> None:
+async def panos(client: httpx.AsyncClient, settings: dict[str, Any], batch: list[str], _: asyncio.Lock) -> None:
     """The same with tags, five hundred to a page."""
     client.headers["x-pan-key"] = settings["api_key"]
 
@@ -67,13 +68,17 @@ async def panos(client: httpx.AsyncClient, settings: dict[str, Any], batch: list
         raise RuntimeError("not all of them were tagged")
 
 
-async def cloudflare(client: httpx.AsyncClient, settings: dict[str, Any], batch: list[str]) -> None:
+async def cloudflare(client: httpx.AsyncClient, settings: dict[str, Any], batch: list[str], turn: asyncio.Lock) -> None:
     """The same with a list of the account, whose changes are jobs."""
     client.headers["authorization"] = f"Bearer {settings['api_token']}"
     lists = f"/accounts/{settings['account_id']}/rules/lists"
     items = f"{lists}/{settings['rules_list']}/items"
 
-    async def result(answer: httpx.Response) -> dict[str, Any]:
+    async def result(method: str, path: str, **given: Any) -> dict[str, Any]:
+        answer = await client.request(method, path, **given)
+        if answer.status_code == 429:
+            await asyncio.sleep(int(answer.headers["retry-after"]))
+            return await result(method, path, **given)
         answer.raise_for_status()
         body: dict[str, Any] = answer.json()
         if not body["success"]:
@@ -84,7 +89,7 @@ async def cloudflare(client: httpx.AsyncClient, settings: dict[str, Any], batch:
         found: set[str] = set()
         cursor: dict[str, str] = {}
         while True:
-            body = await result(await client.get(items, params={"per_page": 500, **cursor}))
+            body = await result("GET", items, params={"per_page": 500, **cursor})
             found |= {str(ip_address(each["ip"])) for each in body["result"]}
             after = (body.get("result_info") or {}).get("cursors", {}).get("after")
             if not after:
@@ -92,19 +97,17 @@ async def cloudflare(client: httpx.AsyncClient, settings: dict[str, Any], batch:
             cursor = {"cursor": after}
 
     new = sorted(set(batch) - await listed())
-    body = await result(await client.post(items, json=[{"ip": address, "comment": "bench"} for address in new]))
-    wait_s = 0.2
-    while True:
-        state = await result(await client.get(f"{lists}/bulk_operations/{body['result']['operation_id']}"))
-        if state["result"]["status"] == "completed":
-            break
-        await asyncio.sleep(wait_s)
-        wait_s = min(wait_s * 2, 2.0)
+    async with turn:
+        body = await result("POST", items, json=[{"ip": address, "comment": "bench"} for address in new])
+        job, wait_s = f"{lists}/bulk_operations/{body['result']['operation_id']}", 0.2
+        while (await result("GET", job))["result"]["status"] != "completed":
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, 2.0)
     if not (await listed()).issuperset(new):
         raise RuntimeError("not all of them were listed")
 
 
-async def nftables(_: httpx.AsyncClient, settings: dict[str, Any], batch: list[str]) -> None:
+async def nftables(_: httpx.AsyncClient, settings: dict[str, Any], batch: list[str], __: asyncio.Lock) -> None:
     """The same with a set of the kernel: a script has no HTTP here either, but a process for each call."""
 
     async def nft(*words: str, given: bytes = b"") -> bytes:

@@ -53,6 +53,7 @@ class CloudflareSimulator(Simulator):
         "addresses": "rules_list",
     }
     rate_limit = (1200, 300.0)
+    lockout_s = 300.0
 
     def __init__(self, estate: Estate, *, faults: Faults, credentials: Mapping[str, str] | None = None) -> None:
         super().__init__(estate, faults=faults, credentials=credentials)

@@ -7,6 +7,7 @@ the answer 429 can cost the one request that mattered.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,8 +32,7 @@ class Pacer:
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._left = float(pace.requests or 0)
-        self._at: float | None = None
+        self._begun: deque[float] = deque(maxlen=pace.requests or 0)  # when the last ones passed
         self._turn = asyncio.Lock()
         self._places = asyncio.Semaphore(pace.at_once) if pace.at_once is not None else None
 
@@ -51,15 +51,9 @@ class Pacer:
         if self._pace.requests is None:
             return
         async with self._turn:
-            gap_s = self._gap_s(self._pace.requests)
-            if gap_s > 0:
-                await asyncio.sleep(gap_s)
-                self._gap_s(self._pace.requests)
-            self._left -= 1
-
-    def _gap_s(self, requests: int) -> float:
-        """Return the seconds until there is a turn, having counted what has come in since the last look."""
-        now = asyncio.get_running_loop().time()
-        gained = 0.0 if self._at is None else (now - self._at) * requests / self._pace.per_s
-        self._at, self._left = now, min(float(requests), self._left + gained)
-        return max(0.0, 1 - self._left) * self._pace.per_s / requests
+            now = asyncio.get_running_loop().time
+            if len(self._begun) == self._pace.requests:
+                # A bucket that fills again would let twice as many pass in one span, and products count the span.
+                while (gap_s := self._begun[0] + self._pace.per_s - now()) > 0:
+                    await asyncio.sleep(gap_s)
+            self._begun.append(now())

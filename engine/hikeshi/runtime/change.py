@@ -176,12 +176,13 @@ class ChangeCall:
             return
         states = stored if isinstance(stored, list) else [stored]
         by_target = {entry["target"]: entry["state"] for entry in states if isinstance(entry, dict)}
+        adapter = self._state_adapter()
         for fate in self.fates:
             identity = self.redactor.names(fate.target.identity)  # as it was stored
             if identity not in by_target:
                 fate.outcome = "already"  # the intent did not name it: it needed no change
             elif by_target[identity] is not None:
-                fate.prior = self._state_adapter().validate_python(by_target[identity])
+                fate.prior = adapter.validate_python(by_target[identity])
 
     def _state_adapter(self) -> Any:
         from pydantic import TypeAdapter

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import logging
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 from starlette.applications import Starlette
@@ -57,6 +58,26 @@ class Bucket:
         return 0.0 if left >= 1 else (1 - left) * per_s / requests
 
 
+class Window:
+    """The requests of the last seconds, in estate time. One too many shuts the door to all for a while."""
+
+    def __init__(self) -> None:
+        self._taken: deque[datetime] = deque()
+        self._shut_until: datetime | None = None
+
+    def take(self, now: datetime, requests: int, per_s: float, lockout_s: float) -> float:
+        """Count a request and return 0, or return the seconds until the door is open."""
+        if self._shut_until is not None and now < self._shut_until:
+            return (self._shut_until - now).total_seconds()
+        while self._taken and (now - self._taken[0]).total_seconds() >= per_s:
+            self._taken.popleft()
+        if len(self._taken) < requests:
+            self._taken.append(now)
+            return 0.0
+        self._shut_until = now + timedelta(seconds=lockout_s)
+        return lockout_s
+
+
 class Reception:
     """The ASGI application that stands in front of one simulator."""
 
@@ -64,7 +85,7 @@ class Reception:
         self._simulator = simulator
         self._log = log
         self._faults = faults
-        self._bucket = Bucket()
+        self.reset()
         self._app = Starlette(
             routes=simulator.routes(),
             exception_handlers={HTTPException: self._refuse},
@@ -73,8 +94,8 @@ class Reception:
         self._app.router.redirect_slashes = False
 
     def reset(self) -> None:
-        """Fill the bucket again."""
-        self._bucket = Bucket()
+        """Forget how many requests there were."""
+        self._bucket, self._window = Bucket(), Window()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -127,10 +148,9 @@ class Reception:
 
     async def _vendor(self, scope: Scope, request: Request, body: bytes) -> Answer:
         simulator = self._simulator
-        if simulator.rate_limit is not None:
-            wait_s = self._bucket.take(simulator.estate.now(), *simulator.rate_limit)
-            if wait_s > 0:
-                return _answer_of(simulator.too_many_requests(wait_s))
+        wait_s = self._refused_for_s()
+        if wait_s > 0:
+            return _answer_of(simulator.too_many_requests(wait_s))
         refusal = simulator.authenticate(request, body)
         if refusal is not None:
             return _answer_of(refusal)
@@ -151,6 +171,14 @@ class Reception:
             )
         answer.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         return answer
+
+    def _refused_for_s(self) -> float:
+        """Return for how many seconds the vendor refuses a request, since there were too many before it."""
+        limit, lockout_s = self._simulator.rate_limit, self._simulator.lockout_s
+        if limit is None:
+            return 0.0
+        now = self._simulator.estate.now()
+        return self._bucket.take(now, *limit) if lockout_s is None else self._window.take(now, *limit, lockout_s)
 
     async def _answer(
         self,

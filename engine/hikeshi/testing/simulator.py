@@ -39,6 +39,10 @@ class Simulator(ABC):
     """The settings that such an instance needs besides its base URL. The secrets in it are obviously invented."""
     rate_limit: tuple[int, float] | None = None
     """(requests, seconds): a bucket of so many requests that fills up again in so many seconds. None: no limit."""
+    lockout_s: float | None = None
+    """For how long everything is refused after one request more than the limit allows in any span of that length.
+
+    None: for no longer than until the bucket has filled again."""
 
     def __init__(self, estate: Estate, *, faults: Faults, credentials: Mapping[str, str] | None = None) -> None:
         self.estate = estate

@@ -164,6 +164,33 @@ def test_the_rate_limit_answers_in_the_vendors_way_and_refills(client, acme, clo
     assert [each["applied"] for each in client.get("/_estate/changes").json()] == [True, True, False]
 
 
+def test_a_vendor_that_locks_out_refuses_everything_for_its_time(client, acme, clock):
+    """No bucket fills meanwhile, and asking again does not make it longer."""
+    acme.rate_limit, acme.lockout_s = (2, 10.0), 30.0
+
+    def asked() -> tuple[int, str | None]:
+        answer = client.get("/acme/v1/echo")
+        return answer.status_code, answer.headers.get("retry-after")
+
+    assert asked()[0] == 200
+    clock.tick(9)
+    assert [asked() for _ in range(2)] == [(200, None), (429, "30")]
+    clock.tick(29)
+    assert asked() == (429, "1")
+    clock.tick(1)
+    assert [asked()[0] for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_span_is_counted_from_each_request(client, acme, clock):
+    """Who keeps to the limit in each span is never locked out."""
+    acme.rate_limit, acme.lockout_s = (2, 10.0), 30.0
+    answers = []
+    for _ in range(5):
+        answers += [client.get("/acme/v1/echo").status_code for _ in range(2)]
+        clock.tick(10)
+    assert answers == [200] * 10
+
+
 def test_a_body_of_several_megabytes_arrives_whole(client):
     """Large bodies reach the vendor in one piece and are recorded."""
     answer = client.post("/acme/v1/echo", content=json.dumps({"x": "y" * 5_000_000}))

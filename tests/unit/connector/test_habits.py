@@ -151,8 +151,22 @@ def passages(pace: Pace, calls: int, takes_s: float = 0.0) -> list[float]:
 
 
 def test_more_than_the_pace_allows_wait_their_turn():
-    """Ten at once, then one in each tenth of the span."""
-    assert passages(Pace(requests=10, per_s=5), 13) == [0.0] * 10 + [0.5, 1.0, 1.5]
+    """No span has more, wherever it begins: products lock out who sends one too many."""
+    assert passages(Pace(requests=3, per_s=5), 8) == [0.0] * 3 + [5.0] * 3 + [10.0] * 2
+
+
+def test_each_call_makes_room_for_one_when_its_own_span_is_over():
+    """Calls that came one after another may go on like this."""
+
+    async def main() -> list[float]:
+        pacer, begun = Pacer(Pace(requests=2, per_s=5)), []
+        for wait_s in (0, 3, 0, 0, 9):
+            await asyncio.sleep(wait_s)
+            async with pacer.passage():
+                begun.append(round(asyncio.get_running_loop().time(), 2))
+        return [each - begun[0] for each in begun]
+
+    assert run_virtually(main()) == [0.0, 3.0, 5.0, 8.0, 17.0]
 
 
 def test_no_more_are_under_way_than_allowed():
