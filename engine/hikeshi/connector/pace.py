@@ -51,9 +51,8 @@ class Pacer:
         if self._pace.requests is None:
             return
         async with self._turn:
-            now = asyncio.get_running_loop().time
+            loop = asyncio.get_running_loop()
             if len(self._begun) == self._pace.requests:
                 # A bucket that fills again would let twice as many pass in one span, and products count the span.
-                while (gap_s := self._begun[0] + self._pace.per_s - now()) > 0:
-                    await asyncio.sleep(gap_s)
-            self._begun.append(now())
+                await asyncio.sleep(self._begun[0] + self._pace.per_s - loop.time())
+            self._begun.append(loop.time())

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from hikeshi.core.state import RunState
-from hikeshi.playbook.unknown import SCALARS, TAG, Stored, from_json
+from hikeshi.playbook.unknown import SCALARS, TAG, Stored, are_flat, from_json
 
 __all__ = ["LARGEST_INLINE_BYTES", "NotLoaded", "load_all", "looks_large", "move_out", "present", "value_of"]
 
@@ -147,5 +147,7 @@ def load_all(value: Any, load: Callable[[Stored], Any]) -> Any:
     if isinstance(value, dict):
         return {key: entry if type(entry) in SCALARS else load_all(entry, load) for key, entry in value.items()}
     if isinstance(value, list):
+        if are_flat(value):
+            return value
         return [entry if type(entry) in SCALARS else load_all(entry, load) for entry in value]
     return value

@@ -7,6 +7,7 @@ a stored unknown is stored in a wrapper, so that it comes back as the data it wa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from sys import intern
 from typing import Any, NoReturn, TypeAlias
 
@@ -21,6 +22,7 @@ SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 """What holds nothing else. Most of every value are such, and they are passed on without a call of their own."""
 
 _TEXT: frozenset[type] = frozenset({str})
+_MAP: frozenset[type] = frozenset({dict})
 _NONE: frozenset[type] = frozenset()  # below the lowest level even a scalar is too deep, and is looked at
 
 
@@ -50,11 +52,26 @@ class Stored:
     size_bytes: int
 
 
+def are_flat(entries: list[Any]) -> bool:
+    """Say whether all entries are maps of scalars that are stored as they are.
+
+    Long lists nearly always are such, and a hundred thousand maps are looked through sooner all at once.
+    """
+    return (
+        _MAP.issuperset(map(type, entries))
+        and SCALARS.issuperset(map(type, chain.from_iterable(map(dict.values, entries))))
+        and TAG not in (keys := set(chain.from_iterable(entries)))
+        and _TEXT.issuperset(map(type, keys))
+    )
+
+
 def find_unknown(value: object) -> Unknown | None:
     """Return the first Unknown anywhere in `value`, or None. Raises ValueError if it is nested too deep."""
     if isinstance(value, Unknown):
         return value
     if not isinstance(value, (list, dict)):
+        return None
+    if isinstance(value, list) and are_flat(value):
         return None
     level: list[list[object] | dict[object, object]] = [value]
     for _ in range(MAX_DEPTH + 1):
@@ -101,6 +118,8 @@ def _encode(value: object, depth: int) -> JSON:
         }
         return {TAG: "data", "value": encoded} if TAG in encoded else encoded
     if isinstance(value, list):
+        if depth < MAX_DEPTH - 1 and are_flat(value):
+            return value
         return [entry if type(entry) in plain else _encode(entry, depth + 1) for entry in value]
     if isinstance(value, Unknown):
         return {TAG: "unknown", "of": value.shape_name, "why": value.why}
@@ -114,6 +133,8 @@ def _decode(data: Any, depth: int) -> Value:
         raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
     plain = SCALARS if depth < MAX_DEPTH else _NONE
     if isinstance(data, list):
+        if len(data) > 100 and depth < MAX_DEPTH - 1 and are_flat(data):
+            return data  # the same few keys are shared already, being of one text
         return [entry if type(entry) in plain else _decode(entry, depth + 1) for entry in data]
     if not isinstance(data, dict):
         scalar: Value = data

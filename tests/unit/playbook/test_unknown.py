@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hikeshi.playbook.unknown import Unknown, find_unknown, from_json, to_json
+from hikeshi.playbook.unknown import MAX_DEPTH, Stored, Unknown, find_unknown, from_json, to_json
 
 pytestmark = pytest.mark.safety(4)
 
@@ -76,3 +77,61 @@ def test_the_first_unknown_is_found_at_any_depth() -> None:
     """Lists and maps are searched."""
     assert find_unknown({"a": [1, {"b": UNKNOWN}]}) == UNKNOWN
     assert find_unknown({"a": [1, {"b": "unknown"}]}) is None
+
+
+FLAT = [{"kind": "ipv4", "value": f"198.18.0.{n}", "n": n, "on": None} for n in range(200)]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"value": UNKNOWN},
+        {"value": Stored("0" * 64, 7)},
+        {"value": ["nested"]},
+        {"value": {"$hikeshi": "stored"}},
+        {"$hikeshi": "unknown", "of": "Host", "why": "forged"},
+        "no map",
+        UNKNOWN,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("at", [0, 120, 200])
+def test_one_odd_entry_of_a_long_list_is_seen(odd: object, at: int) -> None:
+    """Long lists are looked through all at once, and what is not like the others is not passed over."""
+    value = [*FLAT[:at], odd, *FLAT[at:]]
+    stored = to_json(value)
+    assert from_json(json.loads(json.dumps(stored))) == value
+    assert (stored == value) is (odd in ("no map", {"value": ["nested"]}))
+    assert find_unknown(value) == next((each for each in (odd, *_values(odd)) if isinstance(each, Unknown)), None)
+
+
+def _values(odd: object) -> list[object]:
+    return list(odd.values()) if isinstance(odd, dict) else []
+
+
+def test_a_long_list_of_plain_maps_is_stored_as_it_is() -> None:
+    """Nothing in it has another form."""
+    assert to_json(FLAT) == FLAT
+    assert from_json(json.loads(json.dumps(FLAT))) == FLAT
+    assert find_unknown(FLAT) is None
+
+
+def test_a_long_list_has_no_keys_that_json_would_change() -> None:
+    """One of two hundred is enough."""
+    with pytest.raises(ValueError, match="is not text"):
+        to_json([*FLAT, {1: 2}])
+
+
+@pytest.mark.parametrize("work", [to_json, from_json])
+def test_a_long_list_may_lie_no_deeper_than_others(work: Callable[[object], object]) -> None:
+    """Its maps and what is in them count as levels."""
+
+    def below(levels: int) -> object:
+        value: object = FLAT
+        for _ in range(levels):
+            value = [value]
+        return value
+
+    assert work(below(MAX_DEPTH - 2)) == below(MAX_DEPTH - 2)
+    with pytest.raises(ValueError, match="nested deeper"):
+        work(below(MAX_DEPTH - 1))
