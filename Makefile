@@ -59,7 +59,7 @@ bench-service: $(READY)
 	@$(BIN)/python tests/bench/events.py
 	@$(BIN)/python tests/bench/events.py --kill
 
-# 100,000 indicators by the playbook beside a client that is written by hand, and a kill in the middle: 20 minutes.
+# 100,000 indicators by the playbook beside a client that is written by hand, and a kill in the middle: 25 minutes.
 bench-indicators: $(READY)
 	@$(BIN)/python tests/bench/indicators.py
 
