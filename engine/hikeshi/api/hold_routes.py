@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 
 from hikeshi.api.bodies import Because, Extension, HoldDocument, Page, RunBegun, StopDocument, StopRequest, Undo
 from hikeshi.api.doors import Key, Looker, OneService, Stopper, StopReleaser, Undoer, once
-from hikeshi.api.paging import Cursor, Limit, page_of
+from hikeshi.api.paging import Cursor, Limit, key_of, page_of
 from hikeshi.documents.holds import hold_document, reading_document
 from hikeshi.documents.runs import begun_document
 from hikeshi.documents.stops import stop_document
@@ -24,7 +24,7 @@ routes = APIRouter(tags=["holds"])
 async def holds(who: Looker, service: OneService, limit: Limit = 100, after: Cursor = None) -> Any:
     """List what is contained now, or may be, oldest first."""
     app = service.look(who)
-    kept, now = app.holds(), app.clock.now()
+    kept, now = app.holds(after=key_of(after), limit=limit + 1), app.clock.now()
     by = app.opened_by(kept)
     page = page_of(kept, lambda hold: f"{hold.opened_at.isoformat()}\n{hold.hold}", limit, after)
     page["items"] = [hold_document(hold, by.get(hold.run, {}), now) for hold in page["items"]]

@@ -27,12 +27,12 @@ def _lines(service: Service) -> Iterator[str]:
     counted = {row["status"]: row["n"] for row in query("SELECT status, COUNT(*) AS n FROM runs GROUP BY status")}
     runs = {f'status="{status}"': counted.get(status, 0) for status in _STATUSES}
     yield from _gauge("hikeshi_runs", "Runs in the journal by their status; dry runs count.", runs)
-    holds, now = app.holds(), app.clock.now()
-    yield from _gauge("hikeshi_holds", "Changes that are held now, or may be.", {"": len(holds)})
-    overdue = sum(hold.is_overdue(now) for hold in holds)
-    yield from _gauge("hikeshi_holds_overdue", "Holds whose time is over and that are not released.", {"": overdue})
-    failed = sum(hold.release_error is not None for hold in holds)
-    yield from _gauge("hikeshi_holds_release_failed", "Holds whose release was tried and failed.", {"": failed})
+    holds = app.tally()
+    yield from _gauge("hikeshi_holds", "Changes that are held now, or may be.", {"": holds.kept})
+    late = {"": holds.overdue}
+    yield from _gauge("hikeshi_holds_overdue", "Holds whose time is over and that are not released.", late)
+    failed = {"": holds.release_failed}
+    yield from _gauge("hikeshi_holds_release_failed", "Holds whose release was tried and failed.", failed)
     asked = query("SELECT COUNT(*) AS n FROM questions")[0]["n"]
     yield from _gauge("hikeshi_questions", "Approvals and forms that wait for people.", {"": asked})
     unknown = query("SELECT COUNT(*) AS n FROM run_unknown")[0]["n"]

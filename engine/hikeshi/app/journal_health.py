@@ -33,6 +33,7 @@ _BEHIND: Final = timedelta(seconds=2)
 _LATE: Final = timedelta(minutes=10)
 _LOOKED_AT: Final = 1000
 _SHOWN: Final = 5
+_HOLDS_LOOKED_AT: Final = 200
 _MOST_FOUND: Final = 10_000
 _NULL_IN: Final = re.compile(r"NULL value in ([^.]+)\.(.+)")
 
@@ -188,18 +189,22 @@ def check_runs(app: Hikeshi) -> Iterator[Finding]:
 
 def check_holds(app: Hikeshi) -> Iterator[Finding]:
     """Say what is contained for longer than it should be, or could not be released."""
-    now, holds = app.clock.now(), app.holds()
-    overdue = [f"{each.hold} ({each.label})" for each in holds if each.is_overdue(now)]
-    failed = [each for each in holds if each.release_error is not None]
-    if overdue:
-        text = f"{len(overdue)} should have ended: {_some(overdue)}"
+    now, tally = app.clock.now(), app.tally()
+    first = app.first_holds(_HOLDS_LOOKED_AT)
+    if tally.overdue:
+        overdue = [f"{each.hold} ({each.label})" for each in first if each.is_overdue(now)]
+        text = f"{tally.overdue} should have ended: {_some(overdue, tally.overdue)}"
         step = "let somebody work (hikeshi serve, or work --stay), or: hikeshi release HOLD"
         yield problem("holds", text, "hikeshi holds", step)
-    if failed:
-        text = f"{len(failed)} could not be released: {_some([each.hold for each in failed])}"
-        yield problem("holds", text, "hikeshi holds", "see why: hikeshi log " + str(failed[0].release_run))
-    if not (overdue or failed):
-        yield fine("holds", f"{len(holds)} kept, none of them overdue")
+    if tally.release_failed:
+        failed = [each for each in first if each.release_error is not None]
+        text = f"{tally.release_failed} could not be released"
+        if failed:  # unless all that was looked at is overdue
+            text = f"{text}: {_some([each.hold for each in failed], tally.release_failed)}"
+        see = f"hikeshi log {failed[0].release_run}" if failed else "hikeshi holds"
+        yield problem("holds", text, "hikeshi holds", f"see why: {see}")
+    if not (tally.overdue or tally.release_failed):
+        yield fine("holds", f"{tally.kept} kept, none of them overdue")
 
 
 def check_stops(app: Hikeshi) -> Iterator[Finding]:
@@ -216,9 +221,11 @@ def open_to_read(app: Hikeshi) -> None:
     app.journal = SqliteJournal.open(app.journal_path, standard_projections(), read_only=True)
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def _some(names: Sequence[str], count: int | None = None) -> str:
+    """Name the first ones; `count` is how many there are, if these are not all."""
+    shown = names[:_SHOWN]
+    left = (len(names) if count is None else count) - len(shown)
+    return ", ".join(shown) + (f" and {left} more" if left > 0 else "")
 
 
 def _minutes(at: datetime) -> str:

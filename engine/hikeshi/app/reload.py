@@ -58,8 +58,7 @@ class Reload:
 
     def _refuse_forgetting(self, config: Config) -> None:
         """Raise ProjectError if a connector is gone that still holds something: nobody could release it."""
-        holding = {hold.connector for hold in self._app.holds()}
-        gone = sorted(holding - set(config.connectors))
+        gone = sorted(self._app.holding() - set(config.connectors))
         if gone:
             text = "something is held by it; release that first ('hikeshi holds'), then take it out"
             raise ProjectError([f"the connector {name!r} is gone: {text}" for name in gone])

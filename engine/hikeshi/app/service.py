@@ -19,7 +19,7 @@ from hikeshi.runtime.driver import Watcher
 from hikeshi.runtime.errands import resolution
 from hikeshi.runtime.errors import RunHalted
 from hikeshi.runtime.holds_projection import EXPIRY, not_kept
-from hikeshi.runtime.ledger import Hold
+from hikeshi.runtime.ledger import Hold, Tally
 from hikeshi.runtime.worker import Due
 
 if TYPE_CHECKING:
@@ -287,9 +287,28 @@ class Hikeshi(Undo):
             raise
         return True
 
-    def holds(self) -> list[Hold]:
-        """Return what is contained now, or may be, oldest first."""
-        return self._ledger.kept()
+    def holds(self, *, after: str | None = None, limit: int = -1) -> list[Hold]:
+        """Return what is contained now, or may be, oldest first; all of it unless a limit is given.
+
+        `after` is the `opened_at` and the `hold`, on two lines, of the one after which the list goes on.
+        """
+        return self._ledger.kept(after=after, limit=limit)
+
+    def holds_of(self, run: str) -> list[Hold]:
+        """Return what is contained now, or may be, by a run, in the order in which it was changed."""
+        return self._ledger.kept_of(run)
+
+    def first_holds(self, limit: int) -> list[Hold]:
+        """Return some of what is contained: what somebody should look at first, then what ends first."""
+        return self._ledger.first(self.clock.now(), limit)
+
+    def tally(self) -> Tally:
+        """Count what is contained."""
+        return self._ledger.tally(self.clock.now())
+
+    def holding(self) -> set[str]:
+        """Return the connectors on which something is contained."""
+        return self._ledger.connectors()
 
     # --- what is recorded -------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ def ending_of(session: Session, state: RunState) -> Ending:
     return Ending(
         state,
         list(changes(state, app.records(state.run))),
-        [hold for hold in app.holds() if hold.run == state.run],
+        app.holds_of(state.run),
         Times(app.records(state.run)),
         app.clock.now(),
     )

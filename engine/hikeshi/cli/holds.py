@@ -32,14 +32,20 @@ _STYLES = {
     "released": "red",
     "changed": "red",
 }
-_FIRST = ("overdue", "release failed", "unknown")
+_MOST = 200
 
 
-def holds(session: Session) -> int:
+def holds(
+    session: Session,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="How many; all with --json, else 200.")
+    ] = None,
+) -> int:
     """List what is contained now. What should not be any more comes first, and is marked."""
     app, output = session.app, session.output
     now = app.clock.now()
-    found = sorted(app.holds(), key=lambda hold: _urgency(hold, now)) if app.journal_path.exists() else []
+    most = limit or (-1 if output.as_json else _MOST)
+    found = app.first_holds(most) if app.journal_path.exists() else []
     by = app.opened_by(found) if found else {}
     if output.as_json:
         output.document({"holds": [hold_document(hold, by.get(hold.run, {}), now) for hold in found]})
@@ -49,6 +55,11 @@ def holds(session: Session) -> int:
         return 0
     header = ["TARGET", "ACTION", "ON", "SINCE", "UNTIL", "STATUS", "BY", "PLAYBOOK", "RUN", "HOLD", "WHY"]
     output.table(header, [_row(hold, by.get(hold.run, {}), now) for hold in found])
+    more = app.tally().kept - len(found)
+    if more:
+        output.line(
+            f"and {more:,} more: --limit {len(found) + more} lists all of them, 'hikeshi undo RUN' ends those of a run"
+        )
     _notes(session, found, now)
     return 0
 
@@ -67,13 +78,6 @@ def _notes(session: Session, found: Sequence[Hold], now: datetime) -> None:
             "note: products were to lift some by now: 'hikeshi holds verify' says whether they did, and"
             " 'hikeshi release HOLD' closes them"
         )
-
-
-def _urgency(hold: Hold, now: datetime) -> tuple[int, datetime, str]:
-    status = status_of(hold, now)
-    if status in _FIRST:
-        return _FIRST.index(status), hold.expires_at or hold.opened_at, hold.hold
-    return len(_FIRST), hold.opened_at, hold.hold
 
 
 def _until(hold: Hold, now: datetime) -> str:

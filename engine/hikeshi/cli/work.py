@@ -82,8 +82,8 @@ class Shift:
         from hikeshi.cli.alerts import alert
 
         state = await self.app.release_due(holds, self._watchers)
-        names = {hold.hold for hold in holds}
-        alert(self.session, [each for each in self.app.holds() if each.hold in names])
+        now = [self.app.hold(hold.hold) for hold in holds]
+        alert(self.session, [each for each in now if each.is_kept])
         return state
 
     def ended(self, state: RunState) -> None:

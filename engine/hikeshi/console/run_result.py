@@ -84,7 +84,7 @@ _KINDS = {"done": "good", "failed": "bad", "unknown": "bad", "already": "idle", 
 
 def _holds(page: Page, state: RunState) -> None:
     say, app = page.say, page.visitor.app
-    held = [hold for hold in app.holds() if hold.run == state.run]
+    held = app.holds_of(state.run)
     if not held:
         return
     now = app.clock.now()

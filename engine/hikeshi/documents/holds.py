@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from hikeshi.runtime.ledger import CLEARLY
 
 if TYPE_CHECKING:
     from hikeshi.runtime.hold_reading import Reading
@@ -12,21 +14,19 @@ if TYPE_CHECKING:
 
 __all__ = ["hold_document", "lifted_early", "reading_document", "status_of", "why_of"]
 
-_SOME = timedelta(minutes=2)
-
 
 def status_of(hold: Hold, now: datetime) -> str:
     """Return the status of a hold as people are told it."""
     if hold.is_overdue(now):
         return "overdue"
-    if hold.status == "active" and hold.lifted_at is not None and hold.lifted_at + _SOME < now:
+    if hold.status == "active" and hold.lifted_at is not None and hold.lifted_at + CLEARLY < now:
         return "lifted?"
     return "release failed" if hold.status == "active" and hold.release_error is not None else hold.status
 
 
 def lifted_early(hold: Hold) -> bool:
     """Say whether the product itself lifts a hold clearly before its end."""
-    return hold.lifted_at is not None and (hold.expires_at is None or hold.lifted_at < hold.expires_at - _SOME)
+    return hold.lifted_at is not None and (hold.expires_at is None or hold.lifted_at < hold.expires_at - CLEARLY)
 
 
 def why_of(hold: Hold) -> str | None:

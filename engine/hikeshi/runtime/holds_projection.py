@@ -11,7 +11,7 @@ from typing import Any
 
 from hikeshi.journal import ProjectionFailed, Record, encode_plain
 
-__all__ = ["ASKED_FOR", "EXPIRY", "HoldNotKept", "HoldsProjection", "not_kept"]
+__all__ = ["ASKED_FOR", "EXPIRY", "LOOKS_AFTER", "HoldNotKept", "HoldsProjection", "not_kept"]
 
 EXPIRY = "a hold is over"
 """The reason of a run that the engine starts by itself to release a hold whose time is over."""
@@ -22,7 +22,8 @@ ASKED_FOR = frozenset({"release-holds", "undo-run"})
 _STATUS = {"done": "active", "failed": "void", "unknown": "unknown", "already": "active"}
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 300, 3600
 _MOST_ASKED = 500  # values of one statement; SQLite allows 999 everywhere
-_LIFTED_LATE = timedelta(minutes=5)  # products look at their lists every minute or so
+LOOKS_AFTER = timedelta(minutes=5)
+"""How long after a product was to lift something somebody looks: products go through theirs every minute or so."""
 
 
 class HoldNotKept(Exception):
@@ -39,7 +40,7 @@ class HoldsProjection:
     """One row for each change of one target, from before it was sent until it is undone."""
 
     name = "holds"
-    version = 7
+    version = 8
     schema = """
         CREATE TABLE holds (
             hold TEXT PRIMARY KEY,
@@ -70,6 +71,7 @@ class HoldsProjection:
         );
         CREATE INDEX holds_by_target ON holds (target, status);
         CREATE INDEX holds_by_run ON holds (run, path);
+        CREATE INDEX holds_kept ON holds (opened_at, hold) WHERE status IN ('opening', 'active', 'unknown');
         CREATE INDEX holds_by_expiry ON holds (expires_at) WHERE status = 'active' AND expires_at IS NOT NULL;
         CREATE INDEX holds_to_look_at ON holds (look_at) WHERE status = 'active' AND look_at IS NOT NULL;
         CREATE INDEX holds_releasing ON holds (releasing) WHERE releasing IS NOT NULL;
@@ -192,7 +194,7 @@ def _held_among(tx: sqlite3.Connection, targets: Sequence[str]) -> set[str]:
 def _look_at(end: str) -> str | None:
     """Return when to look whether a product has lifted by itself what it was to lift, or None if it never does."""
     try:
-        return (datetime.fromisoformat(end) + _LIFTED_LATE).astimezone(UTC).isoformat()
+        return (datetime.fromisoformat(end) + LOOKS_AFTER).astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
         return None
 

@@ -5,19 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from hikeshi.journal import Journal
 from hikeshi.playbook.unknown import from_json
 from hikeshi.quick_dataclass import dataclass
+from hikeshi.runtime.holds_projection import LOOKS_AFTER
 
-__all__ = ["IN_ONE_CALL", "Hold", "Ledger", "released_together"]
+__all__ = ["CLEARLY", "IN_ONE_CALL", "Hold", "Ledger", "Tally", "released_together"]
 
 _MOST_DUE = 5000
 IN_ONE_CALL = 500
 """How many targets one call undoes at most; what playbooks send at once as well."""
+CLEARLY = timedelta(minutes=2)
+"""By how much a product's own end lies before another time to count as before it: products round theirs."""
 _KEPT = frozenset({"opening", "active", "unknown"})
+# The first ones are what somebody should look at, as `documents.holds.status_of` names it: overdue, not released,
+# perhaps lifted by the product. Takes two times: now, and up to which a look that is due means that.
+_RANK = (
+    "CASE WHEN status = 'active' AND expires_at <= ? THEN 0"
+    " WHEN status = 'active' AND look_at < ? THEN 2"
+    " WHEN status = 'active' AND release_error IS NOT NULL THEN 1"
+    " WHEN status = 'unknown' THEN 3 ELSE 4 END"
+)
+_IS_KEPT = "status IN ('opening', 'active', 'unknown')"  # as the index has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,16 @@ class Hold:
         return self.status == "active" and self.expires_at is not None and self.expires_at <= now
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many holds are kept; of them, how many are over, could not be released, or are to be looked at at all."""
+
+    kept: int
+    overdue: int
+    release_failed: int
+    worrying: int
+
+
 def released_together(holds: Sequence[Hold]) -> list[list[Hold]]:
     """Return holds as they are best released: those of one step on one instance together, if one call undoes them.
 
@@ -99,9 +121,41 @@ class Ledger:
         """Return a hold by its ID, whatever became of it."""
         return next(self._select("hold = ?", (hold,)), None)
 
-    def kept(self) -> list[Hold]:
-        """Return what is contained now, or may be, oldest first."""
-        return list(self._select("status IN ('opening', 'active', 'unknown') ORDER BY opened_at, hold", ()))
+    def kept(self, *, after: str | None = None, limit: int = -1) -> list[Hold]:
+        """Return what is contained now, or may be, oldest first; all of it unless a limit is given.
+
+        `after` is the `opened_at` and the `hold`, on two lines, of the one after which the list goes on.
+        """
+        opened_at, _, hold = (after or "").partition("\n")
+        where = f"{_IS_KEPT} AND (opened_at, hold) > (?, ?) ORDER BY opened_at, hold LIMIT ?"
+        return list(self._select(where, (opened_at, hold, limit)))
+
+    def kept_of(self, run: str) -> list[Hold]:
+        """Return what is contained now, or may be, by this run, in the order in which it was changed."""
+        return list(self._select(f"run = ? AND {_IS_KEPT} ORDER BY rowid", (run,)))
+
+    def first(self, now: datetime, limit: int) -> list[Hold]:
+        """Return some of what is kept: what somebody should look at first, then what ends first.
+
+        That is what is overdue, what could not be released, what a product may have lifted, what nobody knows.
+        """
+        where = f"{_IS_KEPT} ORDER BY {_RANK}, expires_at IS NULL, expires_at, opened_at, rowid LIMIT ?"
+        return list(self._select(where, (*_ranked_at(now), limit)))
+
+    def tally(self, now: datetime) -> Tally:
+        """Count what is kept."""
+        ranked = f"SELECT release_error, {_RANK} AS rank FROM holds WHERE {_IS_KEPT}"  # noqa: S608 - our own texts
+        counts = (
+            "COUNT(*) AS kept, COUNT(release_error) AS failed, COUNT(CASE WHEN rank = 0 THEN 1 END) AS overdue,"
+            " COUNT(CASE WHEN rank < 3 THEN 1 END) AS worrying"
+        )
+        (row,) = self._journal.query(f"SELECT {counts} FROM ({ranked})", _ranked_at(now))  # noqa: S608 - our own texts
+        return Tally(row["kept"], row["overdue"], row["failed"], row["worrying"])
+
+    def connectors(self) -> set[str]:
+        """Return the instances on which something is kept."""
+        rows = self._journal.query(f"SELECT DISTINCT connector FROM holds WHERE {_IS_KEPT}")  # noqa: S608 - our own
+        return {row["connector"] for row in rows}
 
     def of_run(self, run: str) -> list[Hold]:
         """Return every change of a run that was recorded as intended, whatever became of it, the newest first."""
@@ -240,6 +294,10 @@ def _time(text: str | None) -> datetime | None:
 def _end_of(state: Any) -> datetime | None:
     at = state.get("expires_at") if isinstance(state, Mapping) else None
     return _time(at) if isinstance(at, str) else None
+
+
+def _ranked_at(now: datetime) -> tuple[str, str]:
+    return _text(now), _text(now - CLEARLY + LOOKS_AFTER)
 
 
 def _text(at: datetime) -> str:

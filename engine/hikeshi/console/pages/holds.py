@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["holds_page"]
 
-_FIRST = {"overdue": 0, "release failed": 1, "lifted?": 2, "unknown": 3}
 _MOST = 200
 _HOURS_MOST = 24 * 30
 
@@ -49,13 +48,12 @@ class _Holds:
     def _draw(self) -> None:
         app = self._page.visitor.app
         now = app.clock.now()
-        kept = [(hold, status_of(hold, now)) for hold in app.holds()]
-        kept.sort(key=lambda each: (_FIRST.get(each[1], 9), each[0].expires_at is None, each[0].expires_at or now))
-        by = app.opened_by([hold for hold, _ in kept[:_MOST]])
-        self._shelf.put([self._card(hold, status, by.get(hold.run, {})) for hold, status in kept[:_MOST]])
-        self._count.say(self._say("holds.count", count=len(kept)))
-        self._nothing.set_visibility(not kept)
-        self._more.say(self._say("common.more", count=len(kept) - _MOST) if len(kept) > _MOST else "")
+        count, first = app.tally().kept, app.first_holds(_MOST)
+        by = app.opened_by(first)
+        self._shelf.put([self._card(hold, status_of(hold, now), by.get(hold.run, {})) for hold in first])
+        self._count.say(self._say("holds.count", count=count))
+        self._nothing.set_visibility(not first)
+        self._more.say(self._say("common.more", count=count - _MOST) if count > _MOST else "")
 
     def _card(self, hold: Hold, status: str, by: Mapping[str, Any]) -> Card:
         may = self._page.visitor.who().permissions
@@ -109,7 +107,7 @@ class _Holds:
     # --- doing ------------------------------------------------------------------------------------------------
 
     async def _read_all(self) -> None:
-        await self._read_some(self._page.visitor.app.holds()[:_MOST])
+        await self._read_some(self._page.visitor.app.first_holds(_MOST))
 
     async def _read_some(self, holds: list[Hold]) -> None:
         self._page.tell(self._say("holds.reading", count=len(holds)))

@@ -43,7 +43,7 @@ async def waiting_page(page: Page) -> None:
         mine.put([_question(page, each) for each in own])
         unknown.put([_stuck(page, each) for each in stuck if each["kind"] == "resolve"])
         paused.put([_stuck(page, each) for each in stuck if each["kind"] == "resume"])
-        worry.put(_holds(page))
+        worry.put(_holds(page), page.visitor.app.tally().worrying)
         offers.put(offer_cards(page))
         others.put([_question(page, each) for each in rest])
         is_calm = not any(part.count for part in (mine, unknown, worry, offers, paused))
@@ -65,12 +65,13 @@ class _Part:
             self._shelf = Shelf(tag("div", "", "cards"))
             self._more = tag("p", "", "warn")
 
-    def put(self, cards: list[Card]) -> None:
-        self.count = len(cards)
-        self._number.say(str(len(cards)))
+    def put(self, cards: list[Card], count: int | None = None) -> None:
+        """Show the first cards; `count` is how many there are, if these are not all."""
+        self.count = len(cards) if count is None else count
+        self._number.say(str(self.count))
         self._box.set_visibility(bool(cards))
         self._shelf.put(cards[:_MOST])
-        left = len(cards) - _MOST
+        left = self.count - _MOST
         self._more.say(self._page.say("common.more", count=left) if left > 0 else "")
 
 
@@ -88,7 +89,7 @@ def _stuck(page: Page, stuck: Mapping[str, Any]) -> Card:
 def _holds(page: Page) -> list[Card]:
     app = page.visitor.app
     now = app.clock.now()
-    found = [(hold, status_of(hold, now)) for hold in app.holds()]
+    found = [(hold, status_of(hold, now)) for hold in app.first_holds(_MOST)]
     return [_hold_card(page, hold, status) for hold, status in found if status in _WORRYING]
 
 
