@@ -164,6 +164,16 @@ def test_wrong_credentials_are_told_with_what_the_product_has_to_grant(
     assert "this-is-wrong" not in ended.out + ended.err
 
 
+def test_a_connector_that_reads_nothing_is_not_said_to_answer(hikeshi: CommandLine) -> None:
+    """Nobody listens at this address, and nobody was asked."""
+    hikeshi.configure({"hook": {"product": "webhook", "base_url": "http://127.0.0.1:1", "signing_key": "k" * 32}})
+    said, document = hikeshi("connectors", "test", "hook"), hikeshi("connectors", "test", "hook", "--json")
+
+    assert (said.code, document.code, document.document["ok"]) == (1, 1, False)
+    assert "hook was not asked: it has no read that can be tried" in said.out
+    assert "answers" not in said.out
+
+
 def test_a_connector_that_is_not_there_cannot_be_tried(bound: CommandLine) -> None:
     """The error names those that are."""
     ended = bound("connectors", "test", "falcn")

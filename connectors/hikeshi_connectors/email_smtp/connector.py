@@ -152,7 +152,7 @@ class Email(Connector, Messaging, product="email"):
                 raise failure
 
         preview = PreviewedRequest("SEND", self.settings.base_url, shown(mail, sender, recipients), VOLATILE)
-        await self.commit(preview, do)
+        await self.commit(preview, do, last=True)
         return Message(connector=self.name, id=str(mail["Message-ID"]), channel=channel)
 
     def _message_id(self) -> str:

@@ -58,11 +58,13 @@ def test(
     probes = session.wait_for(probes_of(session.app, name))
     wrong = [probe for probe in probes if probe.status not in _OUTCOMES]
     tried = [probe for probe in probes if probe.status != "not tried"]
+    is_good = bool(tried) and not wrong
     if session.output.as_json:
-        session.output.document({"connector": name, "ok": not wrong, "probes": [probe.to_json() for probe in probes]})
+        document = {"connector": name, "ok": is_good, "probes": [probe.to_json() for probe in probes]}
+        session.output.document(document)
     else:
         _show_probes(session, name, probes)
-    return ExitCode.SUCCEEDED if tried and not wrong else ExitCode.FAILED
+    return ExitCode.SUCCEEDED if is_good else ExitCode.FAILED
 
 
 def _show_all(session: Session, instances: list[dict[str, Any]], products: list[dict[str, Any]]) -> None:
@@ -135,6 +137,10 @@ def _show_probes(session: Session, name: str, probes: list[Probe]) -> None:
     output.table(["READ", "OUTCOME", "TOOK", "WHAT WAS SAID"], rows)
     output.line()
     wrong = [probe for probe in probes if probe.status not in _OUTCOMES]
+    if all(probe.status == "not tried" for probe in probes):  # or there is none
+        text = f"{name} was not asked: it has no read that can be tried, so nothing is known of it."
+        output.line(Styled(text, "yellow"))
+        return
     if not wrong:
         output.line(
             Styled(f"{name} answers.", "green"), " Changes are not tried: a dry run shows what they would send."

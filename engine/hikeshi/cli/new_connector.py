@@ -44,7 +44,14 @@ pythonpath = ["."]
 testpaths = ["tests"]
 addopts = ["--import-mode=importlib"]
 asyncio_mode = "auto"
+asyncio_default_fixture_loop_scope = "function"
 """
+_TO_BE_SAID: Final = {  # what only somebody who knows the product can say is done
+    "messaging": ("docs", "idempotent_retry"),
+    "firewall": ("docs",),
+    "edr": ("docs",),
+    "identity": ("docs",),
+}
 _README: Final = """# {title} for Hikeshi
 
 What it does, and what it does not do.
@@ -163,14 +170,15 @@ def _rules(capability: str) -> str:
             "undo_restores": "a message that people have read is not taken back",
             "native_expiry": "messages block nothing",
             "pagination": "nothing is listed",
-            "idempotent_retry": "say here whether the product knows a key of idempotency",
         },
         "firewall": {"pagination": "one answer for each indicator; the simulator's list has pages"},
         "edr": {"native_expiry": "an isolation has no end of its own"},
         "identity": {"native_expiry": "a lock has no end of its own"},
     }[capability]
     lines = [
-        f'{rule.name} = {{ exempt = "{exempt[rule.name]}" }}' if rule.name in exempt else f'{rule.name} = "done"'
+        f'{rule.name} = {{ exempt = "{exempt[rule.name]}" }}'
+        if rule.name in exempt
+        else f'{rule.name} = "{"todo" if rule.name in _TO_BE_SAID[capability] else "done"}"'
         for rule in RULES
     ]
     return "\n".join(lines)

@@ -43,8 +43,8 @@ def show_plan(output: Output, report: Mapping[str, Any], saved: str | None = Non
     _problems(output, report)
     output.line()
     reads = len(report["reads"])
-    made = "1 read was made" if reads == 1 else f"{reads} reads were made"
-    output.line(f"{made}, before any change. Digest {report['digest'][:16]}")
+    made = "1 step has read" if reads == 1 else f"{reads} steps have read"
+    output.line(f"{made}, besides what each change had to know first. Digest {report['digest'][:16]}")
     if saved is None:
         output.line(f"To do it: hikeshi run {report['playbook']} with the same inputs. A run reads and decides anew.")
     else:

@@ -1,6 +1,6 @@
 """What a connector's author imports."""
 
-from hikeshi.connector.answers import json_list, json_object, objects_under, understood
+from hikeshi.connector.answers import json_list, json_object, objects_under, said_in, understood
 from hikeshi.connector.connector import Connector, ConnectorSettings
 from hikeshi.connector.credentials import TokenCache
 from hikeshi.connector.door import PreviewedRequest
@@ -73,6 +73,7 @@ __all__ = [
     "next_link",
     "objects_under",
     "retry_after_s",
+    "said_in",
     "sent_in_lots",
     "understood",
     "until_epoch_s",

@@ -10,9 +10,9 @@ from hikeshi.connector.door import current_door
 from hikeshi.connector.errors import Applied, Invalid
 from hikeshi.connector.response import Response
 
-__all__ = ["json_list", "json_object", "objects_under", "understood"]
+__all__ = ["json_list", "json_object", "objects_under", "said_in", "understood"]
 
-
+_SAID_MOST = 300  # letters
 _OBJECTS = frozenset({dict})
 
 
@@ -44,6 +44,19 @@ def objects_under(response: Response, key: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not _OBJECTS.issuperset(map(type, found)):
         raise Invalid(f"{response.where}: {key!r} is not a list of objects", applied=_applied())
     return found
+
+
+def said_in(response: Response, *fields: str) -> str:
+    """Return what a product says of an error, from the first of these fields that holds a text; "" if none does.
+
+    For the `detail` of `error_of_status`: an answer that is no JSON object says nothing.
+    """
+    try:
+        body = json_object(response)
+    except Invalid:
+        return ""
+    said = next((body[field] for field in fields if isinstance(body.get(field), str)), "")
+    return " ".join(said.split())[:_SAID_MOST]
 
 
 @contextmanager

@@ -194,6 +194,10 @@ async def plan_equals_what_is_sent(bench: Bench) -> AsyncIterator[Problem]:
             if shown != (sent if preview.complete else sent[: len(shown)]):
                 kind = "complete" if preview.complete else "incomplete"
                 yield Problem(f"the {kind} plan shows {shown}, sent was {sent}", case.action)
+            elif sent and shown == sent and not preview.complete:
+                yield Problem(
+                    "the plan shows all that is sent, and says that there may be more: last=True", case.action
+                )
 
 
 async def reads_change_nothing(bench: Bench) -> AsyncIterator[Problem]:

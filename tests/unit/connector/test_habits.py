@@ -18,6 +18,7 @@ from hikeshi.connector import (
     json_object,
     next_link,
     objects_under,
+    said_in,
     understood,
     until_epoch_s,
 )
@@ -251,3 +252,24 @@ def test_what_is_taken_apart_wrongly_is_invalid(wrong: dict[str, object]):
     """With who answered, and without the answer's text."""
     with pytest.raises(Invalid, match=r"fw: GET /x: the answer has an unexpected form"), understood("fw: GET /x"):
         int(wrong["a"]["b"][0])  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"error": "bad key", "detail": "d"}', "bad key"),
+        (b'{"error": {"code": 7}, "detail": "no\\n such   topic"}', "no such topic"),
+        (b'{"error": null}', ""),
+        (b'["error"]', ""),
+        (b"<html>not found</html>", ""),
+        (b"", ""),
+    ],
+)
+def test_what_a_product_says_of_an_error_is_one_line_or_nothing(content: bytes, said: str):
+    """An answer of a proxy in between says nothing, and never fails the error that it is about."""
+    assert said_in(answer(content), "error", "detail") == said
+
+
+def test_a_long_explanation_is_cut():
+    """It becomes part of a message that people read."""
+    assert len(said_in(answer(b'{"error": "' + b"x" * 5000 + b'"}'), "error")) == 300

@@ -15,6 +15,7 @@ from hikeshi.connector import (
     error_of_status,
     json_object,
     objects_under,
+    said_in,
     understood,
 )
 
@@ -37,7 +38,7 @@ class Acme(Connector, Edr, product="acme"):
     def check(self, response: Response) -> None:
         """Judge every answer, before anything else sees it."""
         if response.status >= 400:
-            raise error_of_status(response)
+            raise error_of_status(response, said_in(response, "error"))
         if response.status != 204:
             json_object(response)
 

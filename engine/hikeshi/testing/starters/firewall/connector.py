@@ -14,6 +14,7 @@ from hikeshi.connector import (
     error_of_status,
     json_object,
     objects_under,
+    said_in,
     understood,
 )
 
@@ -39,7 +40,7 @@ class Acme(Connector, Firewall, product="acme"):
     def check(self, response: Response) -> None:
         """Judge every answer, before anything else sees it."""
         if response.status >= 400:
-            raise error_of_status(response)
+            raise error_of_status(response, said_in(response, "error"))
         if response.status != 204:
             json_object(response)
 

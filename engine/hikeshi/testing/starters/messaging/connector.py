@@ -14,6 +14,7 @@ from hikeshi.connector import (
     Secret,
     error_of_status,
     json_object,
+    said_in,
     understood,
 )
 
@@ -35,7 +36,7 @@ class Acme(Connector, Messaging, product="acme"):
     def check(self, response: Response) -> None:
         """Judge every answer, before anything else sees it."""
         if response.status >= 400:
-            raise error_of_status(response)
+            raise error_of_status(response, said_in(response, "error"))
         json_object(response)
 
     async def post(

@@ -12,7 +12,7 @@ BASE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
 def estate() -> EstateState:
-    return EstateState("small", BASE, channels={"c-1": Channel("c-1", "soc")})
+    return EstateState("small", BASE, channels={"c-1": Channel("c-1", "soc"), "c-2": Channel("c-2", "soc-on-call")})
 
 
 def said(text: str) -> Callable[[Estate], bool]:

@@ -20,7 +20,7 @@ class AcmeSimulator(Simulator):
 
     @classmethod
     def connector_settings(cls, base_url: str) -> dict[str, Any]:
-        return {**super().connector_settings(base_url), "on_call": {"soc_oncall": "soc"}}
+        return {**super().connector_settings(base_url), "on_call": {"soc_oncall": "soc-on-call"}}
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/rooms/{room}/messages", self._post, methods=["POST"])]
