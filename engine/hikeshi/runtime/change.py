@@ -28,7 +28,6 @@ from hikeshi.runtime.arguments import EXPIRY, plain_data
 from hikeshi.runtime.call import call
 from hikeshi.runtime.clock import Clock
 from hikeshi.runtime.errors import error_record
-from hikeshi.runtime.halves import by_halves
 from hikeshi.runtime.limits import LimitPassed
 from hikeshi.runtime.planned import Difference, Planned
 from hikeshi.runtime.standing import check_unchanged
@@ -101,7 +100,6 @@ class ChangeCall:
     together: Together | None = None  # where others of the run ask for the same
     fates: list[_Fate] = field(default_factory=list)
     repeated: bool = False  # an earlier request may have had its effect
-    left: bool = False  # something of this request may have left
 
     async def make(self, record: Record) -> list[Event]:
         """Make the change and return how it ended. Raises ConnectorError if nothing was sent."""
@@ -394,64 +392,53 @@ class ChangeCall:
             fate.hold = action_key(self.run, self.command.path, fate.target.identity)[:16]
         return fate.hold
 
-    def _key(self, fates: Sequence[_Fate]) -> str:
+    def _key(self, fates: list[_Fate]) -> str:
         return action_key(self.run, self.command.path, "\n".join(fate.target.identity for fate in fates))
 
     async def _send_and_see(self) -> None:
         sent = [fate for fate in self.fates if fate.open]
+        door = Door(mode="live", effect=self.spec.effect, action=self.spec.name, intended=True, key=self._key(sent))
+        door.check = partial(self._check_leaving, door)
         try:
-            await self._send_then_see(sent)
+            await self._send_then_see(sent, door)
         except JournalError:
             raise  # this process may not go on; whoever does reads back what became of it
         except Exception as exc:  # noqa: BLE001 - whatever it is, it must not turn a sent change into a failed one
             text = f"{self.spec.name}: a defect after the change was intended: {type(exc).__name__}"
-            _close(sent, "unknown" if self.left or self.repeated else "failed", ConnectorError(text))
+            _close(sent, "unknown" if door.sent or self.repeated else "failed", ConnectorError(text))
 
-    async def _send_then_see(self, sent: list[_Fate]) -> None:
-        accepted: list[_Fate] = []
-        errors: list[tuple[ConnectorError, list[_Fate]]] = []
-        for some, came_to in await by_halves(sent, partial(self._send, self._key(sent)), apart=self._may_be_apart):
-            if came_to is None:
-                accepted += some
-            elif isinstance(came_to, PartialFailure):
-                refused = self._refused(came_to, some)
-                accepted += [fate for fate in some if id(fate) not in refused]
-                errors += [(refused[id(fate)], [fate]) for fate in some if id(fate) in refused]
-            else:
-                errors.append((came_to, list(some)))
+    async def _send_then_see(self, sent: list[_Fate], door: Door) -> None:
+        refused: dict[int, ConnectorError] = {}
+        try:
+            await self._send(sent, door)
+        except PartialFailure as exc:
+            refused = self._refused(exc, sent)
+        except ConnectorError as exc:
+            await self._after_error(exc, door, sent)
+            return
+        accepted = [fate for fate in sent if id(fate) not in refused]
         if self.spec.marks.verify is None:
             _close(accepted, "done")
-        elif accepted:
+        else:
             await self._see(accepted, self.spec.marks.settle_s)
             _leave_open(
                 accepted, f"{self.connector.name} accepted it, but did not get there in {self.spec.marks.settle_s:g} s"
             )
-        await asyncio.gather(*(self._after_error(exc, fates) for exc, fates in errors))
+        await asyncio.gather(
+            *(self._after_error(refused[id(fate)], door, [fate]) for fate in sent if id(fate) in refused)
+        )
 
-    @property
-    def _may_be_apart(self) -> bool:
-        """Say whether a batch that is refused as a whole may be sent in parts: what can be read back may."""
-        return self.spec.batched and self.spec.recovery is Recovery.VERIFIABLE
-
-    def _refused(self, exc: PartialFailure, sent: Sequence[_Fate]) -> dict[int, ConnectorError]:
+    def _refused(self, exc: PartialFailure, sent: list[_Fate]) -> dict[int, ConnectorError]:
         """Return the error of each target that the product refused inside a batch."""
         names = {id(fate): getattr(fate.target.value, "value", fate.target.label) for fate in sent}
         return {key: exc.failures[name] for key, name in names.items() if name in exc.failures}
 
-    async def _send(self, intended: str, fates: Sequence[_Fate]) -> None:
-        """Send the change of some targets. `intended` is the key that the intent recorded for all of them.
-
-        Raises ConnectorError, which says that it may have been applied only if something was sent.
-        """
+    async def _send(self, fates: list[_Fate], door: Door) -> None:
         targets = [fate.target.value for fate in fates]
         arguments = dict(self.arguments)
         if self.spec.batched:
             assert self.spec.target is not None
             arguments[self.spec.target] = targets
-        key = self._key(fates)
-        keys = () if key == intended else (intended,) * len(fates)
-        door = Door(mode="live", effect=self.spec.effect, action=self.spec.name, intended=True, key=key, keys=keys)
-        door.check = partial(self._check_leaving, door)
         timeout_s = self.command.timeout_s
         try:
             if self.together is None:
@@ -460,16 +447,11 @@ class ChangeCall:
                 await self.together.send(self.spec, arguments, targets, self.connector, timeout_s, door)
         except SecretUnavailable as exc:
             raise ConnectorError(str(exc), applied=Applied.MAYBE if door.sent else Applied.NO) from exc
-        except ConnectorError as exc:
-            exc.applied = exc.applied if door.sent else Applied.NO
-            raise
-        finally:
-            self.left = self.left or door.sent
 
-    async def _after_error(self, exc: ConnectorError, fates: list[_Fate]) -> None:
+    async def _after_error(self, exc: ConnectorError, door: Door, fates: list[_Fate]) -> None:
         """Decide what an error means for these targets: not applied, applied after all, or unknown."""
         # That this request had no effect says nothing of the one before it.
-        maybe = exc.applied is Applied.MAYBE or self.repeated
+        maybe = (exc.applied is Applied.MAYBE and door.sent) or self.repeated
         if not (maybe or isinstance(exc, Conflict)):
             _close(fates, "failed", exc)
             return
@@ -576,7 +558,7 @@ class ChangeCall:
         first = fates[0].error
         assert first is not None
         record = error_record(first, self.redactor)
-        one_cause = all(_is_like(fate.error, first) for fate in fates)
+        one_cause = all(fate.error is first for fate in fates)
         if not self.spec.batched or (one_cause and len(fates) == len(self.fates)):
             message = record.message
         else:
@@ -602,11 +584,6 @@ def _close(fates: list[_Fate], outcome: str, exc: ConnectorError | None = None) 
     for fate in fates:
         if fate.open:
             fate.outcome, fate.error = outcome, exc
-
-
-def _is_like(error: ConnectorError | None, other: ConnectorError) -> bool:
-    """Say whether two targets failed for the same reason: each part of a batch has an error of its own."""
-    return type(error) is type(other) and str(error) == str(other)
 
 
 def _portions(entries: Sequence[_T]) -> Iterator[Sequence[_T]]:

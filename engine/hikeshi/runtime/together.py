@@ -1,7 +1,8 @@
 """Undoing many changes at once: each hold has its own attempt and its own records, and the product is asked once.
 
-What is asked for in one turn of the loop goes out together, if it is the same call but for its targets. One target that
-a product does not take must not keep others contained.
+What is asked for in one turn of the loop goes out together, if it is the same call but for its targets. Where a product
+refuses such a call as a whole and nothing of it was applied, each half of it is tried by itself: one target that it
+does not take must not keep others contained.
 """
 
 from __future__ import annotations
@@ -18,14 +19,25 @@ from typing import Any
 from hikeshi.capabilities import ActionSpec
 from hikeshi.connector import Connector
 from hikeshi.connector.door import Door
+from hikeshi.connector.errors import (
+    Applied,
+    ConnectorError,
+    PartialFailure,
+    RateLimited,
+    Timeout,
+    Unauthorized,
+    Unavailable,
+)
 from hikeshi.runtime.arguments import plain_data
 from hikeshi.runtime.call import call
-from hikeshi.runtime.halves import by_halves
 from hikeshi.runtime.ledger import IN_ONE_CALL
 from hikeshi.runtime.states import states_of
 from hikeshi.runtime.targets import action_key
 
 __all__ = ["Together"]
+
+# They say nothing of a single target: each would meet the same.
+_OF_ALL = (RateLimited, Timeout, Unauthorized, Unavailable)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,18 +134,26 @@ def _end_unwanted(made: asyncio.Task[None], wishes: Sequence[_Wish], _: asyncio.
 
 async def _fulfil(work: Work, wanted: _Call, wishes: Sequence[_Wish]) -> None:
     """Carry out one call, and tell each attempt what it came to."""
-
-    async def attempt(some: Sequence[_Wish]) -> None:
-        for wish, answer in zip(some, await work(wanted, some), strict=True):
+    try:
+        answers = await work(wanted, wishes)
+    except ConnectorError as exc:
+        if len(wishes) == 1 or not _is_about_some(exc):
+            _tell(wishes, exc)
+            return
+        half = len(wishes) // 2
+        await _fulfil(work, wanted, wishes[:half])
+        await _fulfil(work, wanted, wishes[half:])
+    except Exception as exc:  # noqa: BLE001 - each attempt decides what it means
+        _tell(wishes, exc)
+    else:
+        for wish, answer in zip(wishes, answers, strict=True):
             if not wish.done.done():
                 wish.done.set_result(answer)
 
-    try:
-        for some, came_to in await by_halves(wishes, attempt):
-            if came_to is not None:
-                _tell(some, came_to)
-    except Exception as exc:  # noqa: BLE001 - each attempt decides what it means
-        _tell(wishes, exc)
+
+def _is_about_some(exc: ConnectorError) -> bool:
+    """Say whether an error may be due to some of the targets, and nothing was applied for any."""
+    return exc.applied is Applied.NO and not isinstance(exc, (PartialFailure, *_OF_ALL))
 
 
 def _tell(wishes: Sequence[_Wish], exc: BaseException) -> None:

@@ -170,6 +170,11 @@ def test_each_call_makes_room_for_one_when_its_own_span_is_over():
     assert run_virtually(main()) == [0.0, 3.0, 5.0, 8.0, 17.0]
 
 
+def test_a_pace_and_a_number_at_once_hold_together():
+    """The span counts from when calls begin, whoever had to wait for a place before."""
+    assert passages(Pace(requests=3, per_s=5, at_once=2), 5, takes_s=1.0) == [0.0, 0.0, 1.0, 5.0, 5.0]
+
+
 def test_no_more_are_under_way_than_allowed():
     """The next begins when one has ended."""
     assert passages(Pace(at_once=2), 5, takes_s=1.0) == [0.0, 0.0, 1.0, 1.0, 2.0]

@@ -137,3 +137,14 @@ def test_the_bytes_beside_a_record_are_plain_json() -> None:
     (content,) = blobs.values()
     assert content.isascii()
     assert json.loads(content) == "\ud800ü" + "x" * 70_000
+
+
+def test_what_is_stored_elsewhere_is_loaded_in_every_entry_of_a_list() -> None:
+    """Lists of plain maps are passed on as they are; one with something to load is not such a list."""
+    stored_one = Stored("a" * 64, 7)
+    plain = [{"n": n} for n in range(300)]
+    for value in ([*plain, {"n": stored_one}], [{"n": stored_one}, *plain], [{"n": {"deep": stored_one}}]):
+        made = load_all(value, lambda _: "loaded")
+        assert "loaded" in json.dumps(made)
+        assert made == json.loads(json.dumps(value, default=lambda _: "loaded"))
+    assert load_all(plain, lambda _: "loaded") == plain

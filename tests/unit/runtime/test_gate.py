@@ -639,7 +639,7 @@ async def test_one_cause_for_a_whole_batch_is_said_once(harness: RunHarness, blo
     """If it is the cause of all of them; else people are told of which."""
     bench = Bench(harness)
     harness.world.blocked |= {("fake", each["value"]) for each in addresses(blocked)}
-    bench.world.script("block_indicators", *[Fault("before", Forbidden("not allowed"))] * 5)
+    bench.world.script("block_indicators", Fault("before", Forbidden("not allowed")))
 
     *_, ended = await bench.perform("firewall.block_indicators", {"indicators": addresses(3), "reason": "r"})
 
