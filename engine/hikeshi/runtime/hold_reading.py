@@ -21,7 +21,8 @@ from hikeshi.secrets import Redactor, SecretUnavailable
 
 __all__ = ["HoldReader", "Reading"]
 
-_AT_ONCE, _IN_ONE_READ, _TIMEOUT_S = 8, 200, 60.0
+# Most products list all that they block for each reading, so few readings of many; some are asked for each entry.
+_AT_ONCE, _IN_ONE_READ, _TIMEOUT_S = 8, 2000, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class HoldReader:
         self._redactor = redactor
         self._arguments_of = arguments_of
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._changes: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {}
 
     async def read(self, holds: Sequence[Hold]) -> dict[str, Reading]:
         """Return how the target of each hold stands, by the hold's ID. Raises nothing that a product causes."""
@@ -73,8 +75,7 @@ class HoldReader:
         spec = self._catalogue.spec(holds[0].action)
         if spec.marks.verify is None:
             return {hold.hold: Reading("no_read", why=f"no action reads back what {spec.name} did") for hold in holds}
-        typed = typed_arguments(spec, self._arguments_of(holds[0]))
-        values = {target.identity: target.value for target in targets_of(spec, typed)}
+        typed, values = self._change_of(spec, holds[0])
         lost = {hold.hold: Reading("unreadable", why="its run no longer says what was changed") for hold in holds}
         there = [hold for hold in holds if hold.target in values]
         if not there:
@@ -85,6 +86,14 @@ class HoldReader:
             **lost,
             **{hold.hold: self._judge(spec, hold, state) for hold, state in zip(there, states, strict=True)},
         }
+
+    def _change_of(self, spec: ActionSpec, hold: Hold) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the arguments of the change that opened a hold, typed, and its targets by their identity."""
+        key = hold.run, hold.path
+        if key not in self._changes:  # a list of thousands is read in several readings
+            typed = typed_arguments(spec, self._arguments_of(hold))
+            self._changes[key] = typed, {target.identity: target.value for target in targets_of(spec, typed)}
+        return self._changes[key]
 
     def _judge(self, spec: ActionSpec, hold: Hold, state: Any) -> Reading:
         plain = self._redactor.data(state.model_dump(mode="json"))

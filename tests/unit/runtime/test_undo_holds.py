@@ -170,6 +170,23 @@ async def test_a_batch_is_read_back_in_one_request(office: Office) -> None:
     assert [call.verb for call in office.world.calls] == ["blocks_of"]
 
 
+async def test_a_long_list_is_read_back_in_few_requests(office: Office) -> None:
+    """Most products list all that they block each time they are asked, and what is asked has a place in the answer."""
+    values = [f"198.18.{n // 250}.{n % 250}" for n in range(4500)]
+    listed = BLOCKS.replace("HOLD", "").replace(
+        "default: [203.0.113.1, 203.0.113.2, 203.0.113.3]", f"default: {values}"
+    )
+    app, _, _ = await held(office, listed)
+    gone = {values[n] for n in (0, 1999, 2000, 4499)}
+    office.world.blocked -= {("fake", value) for value in gone}
+    office.world.calls.clear()
+    readings = await app.read_holds(app.holds())
+
+    assert [call.verb for call in office.world.calls] == ["blocks_of"] * 3
+    assert {hold.label for hold in app.holds() if readings[hold.hold].standing == "released"} == gone
+    assert len(readings) == 4500
+
+
 async def test_a_change_of_unknown_outcome_is_not_called_drift(office: Office) -> None:
     """What is read is shown, and a person is asked what happened."""
     office.world.script("isolate_host", Fault("lost", Unavailable("gone", applied=Applied.MAYBE)))
