@@ -106,6 +106,20 @@ def test_example_uses_what_authors_may_use(site: Path):
     assert imported == allowed
 
 
+def test_the_example_passes_its_own_tests():
+    """Those beside the contract, which is kept with all others; in its folder, with its settings."""
+    path = os.pathsep.join([str(ROOT / "engine"), str(ROOT / "connectors")])
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_deskline_words.py"],
+        capture_output=True,
+        text=True,
+        cwd=EXAMPLE,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "1 passed" in ended.stdout
+
+
 def test_guide_shows_the_example_as_it_is():
     """Each paragraph of Python, TOML and YAML in the guide stands in the example, word for word."""
     guide = (ROOT / "docs" / "write-a-connector.md").read_text()

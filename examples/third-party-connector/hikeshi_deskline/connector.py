@@ -5,7 +5,17 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from hikeshi.capabilities import Model, Recovery, Severity, Ticket, Ticketing, change, read
-from hikeshi.connector import Applied, Connector, ConnectorSettings, Invalid, Response, Route, Secret, error_of_status
+from hikeshi.connector import (
+    Applied,
+    Connector,
+    ConnectorSettings,
+    Invalid,
+    Response,
+    Route,
+    Secret,
+    error_of_status,
+    said_in,
+)
 
 
 class TicketStatus(Model):
@@ -76,7 +86,7 @@ class Deskline(Connector, Ticketing, product="deskline"):
 
     def check(self, response: Response) -> None:
         if response.status >= 400:
-            raise error_of_status(response)
+            raise error_of_status(response, said_in(response, "error"))  # the field in which Deskline says why
         if response.status != 204:
             response.json()  # a web page with status 200 is no answer of Deskline's
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,10 @@ from hikeshi_connectors.email_smtp.simulator import EmailSimulator
 BASE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
+def told(action: str) -> AbstractContextManager[Door]:
+    return through(Door(mode="live", effect=Effect.NOTIFY, action=action, intended=True))
+
+
 async def test_a_mail_for_several_ends_partial_and_says_for_whom():
     """The others have it, so it counts as perhaps sent; another domain's mail is not relayed."""
     state = EstateState("small", BASE)
@@ -33,11 +38,10 @@ async def test_a_mail_for_several_ends_partial_and_says_for_whom():
         connector = build(Email, "mail", settings, Redactor())
         assert isinstance(connector, Email)
 
-        with through(Door(mode="live", effect=Effect.NOTIFY, action="messaging.page", intended=True)):
-            with pytest.raises(PartialFailure) as caught:
-                await connector.page("duty", "come")
-            with pytest.raises(Forbidden):
-                await connector.message_person("x@elsewhere.example", "hello")
+        with pytest.raises(PartialFailure) as caught, told("messaging.page"):
+            await connector.page("duty", "come")
+        with pytest.raises(Forbidden), told("messaging.message_person"):
+            await connector.message_person("x@elsewhere.example", "hello")
     failures = caught.value.failures
     assert {each: type(error) for each, error in failures.items()} == {
         "full@corp.example": Unavailable,
