@@ -32,6 +32,7 @@ from hikeshi.connector import (
     error_of_status,
     json_list,
     json_object,
+    said_in,
     understood,
 )
 from hikeshi_connectors.crowdsec.decisions import KINDS, Subject, alert_of, seconds_of, subject_of
@@ -87,7 +88,7 @@ class CrowdSec(Connector, Firewall, product="crowdsec"):
         if response.status < 400:
             response.json()  # every success is JSON: a list, an object or null
             return
-        said = _message(response)
+        said = said_in(response, "message")
         if response.status == 403 and said == _WRONG_KEY:
             raise Unauthorized(f"{response.where}: the bouncer's key is not accepted; check it in hikeshi.yaml")
         raise error_of_status(response, said)
@@ -207,14 +208,6 @@ class CrowdSec(Connector, Firewall, product="crowdsec"):
             # Rounded, so that readings of one decision hardly differ.
             expires_at=None if end is None else end.replace(second=0, microsecond=0) + timedelta(minutes=1),
         )
-
-
-def _message(response: Response) -> str:
-    try:
-        said = response.json()["message"]
-    except (ConnectorError, KeyError, TypeError):
-        return ""
-    return str(said)[:300]
 
 
 def _sorted(indicators: Iterable[Indicator]) -> tuple[Wanted, dict[str, ConnectorError]]:
